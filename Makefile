@@ -1,0 +1,37 @@
+# Every target sets up what it needs: a virtual environment, uv, the locked dependencies, bytecode.
+# It needs Python 3.11 or 3.12 with venv, and git.
+PYTHON ?= python3
+VENV := .venv
+UV := .uv/bin/uv
+TESTS ?=
+BENCH ?=
+
+.PHONY: setup test check bench clean
+
+setup: $(VENV)/.ready
+
+$(UV):
+	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' \
+	  || { echo "Lacewing needs Python 3.11 or 3.12 with venv (on Debian: apt install python3-venv); or say make PYTHON=/path/to/python"; exit 1; }
+	$(PYTHON) -m venv .uv
+	.uv/bin/pip install --quiet --disable-pip-version-check uv==0.13.9
+
+$(VENV)/.ready: uv.lock pyproject.toml core/pyproject.toml plugins/container/pyproject.toml | $(UV)
+	$(UV) sync --quiet --locked --compile-bytecode --python $(PYTHON)
+	@touch $@
+
+test: setup
+	$(VENV)/bin/python -m pytest $(TESTS)
+
+check: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(VENV)/bin/python -m pytest tests/house
+
+bench: setup
+	@for file in $(if $(BENCH),bench/$(BENCH).py,$(wildcard bench/bench_*.py)); do $(VENV)/bin/python $$file || exit 1; done
+
+clean:
+	rm -rf $(VENV) .uv

@@ -1,0 +1,1 @@
+"""Base classes that make a backend out of a few pure functions."""

@@ -1,0 +1,1 @@
+"""Registration-time checks: templates in, a compiled closure out. Pure."""

@@ -1,0 +1,25 @@
+"""The end node: gathers the run's outputs. Pure."""
+
+from lacewing.engine import layout
+from lacewing.engine.change import Change
+from lacewing.model.events import RunEvent
+from lacewing.model.graph import Node
+from lacewing.model.phases import NodePhase, RunPhase
+from lacewing.model.run import NodeRun
+from lacewing.model.steps import Gather
+
+
+def start(change: Change, node: Node) -> None:
+    """Every node that matters is done: have the outputs written."""
+    change.tell_node(node, NodePhase.QUEUED)
+    change.put(node, NodeRun(NodePhase.QUEUED, queued_at=change.now))
+    change.ask(Gather(node.id))
+
+
+def gathered(change: Change, node: Node) -> None:
+    """The outputs are there; the run succeeded."""
+    change.succeed(node)
+    change.tell(RunEvent(change.key, RunPhase.RUNNING, change.now, succeeding=True))
+    change.phase, change.ended_at = RunPhase.SUCCEEDED, change.now
+    output = layout.run_output_uri(change.spec)
+    change.tell(RunEvent(change.key, RunPhase.SUCCEEDED, change.now, output_uri=output))

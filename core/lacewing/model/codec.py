@@ -1,0 +1,137 @@
+"""Runs as JSON, for stores. The keys are stored: a new field gets a default, an old one keeps its name."""
+
+from dataclasses import asdict, fields, replace
+from datetime import datetime
+from typing import Any
+
+import immutables
+
+from lacewing.model.graph import Graph
+from lacewing.model.ids import RunKey
+from lacewing.model.phases import ErrorKind, NodePhase, RunPhase, TaskPhase
+from lacewing.model.run import NodeRun, Run, RunError, RunSpec
+
+_NEW = NodeRun()
+_TIMES = {"queued_at", "started_at", "attempt_at"}
+
+
+def spec_to_json(spec: RunSpec) -> dict[str, Any]:
+    """The order of a run."""
+    return asdict(spec)
+
+
+def spec_from_json(data: dict[str, Any]) -> RunSpec:
+    """The order that `spec_to_json` wrote."""
+    known = {field.name for field in fields(RunSpec)}
+    return RunSpec(**{k: v for k, v in data.items() if k in known} | {"key": RunKey(**data["key"])})
+
+
+def node_to_json(node: NodeRun) -> dict[str, Any]:
+    """One node's state, without what is as it began."""
+    data: dict[str, Any] = {}
+    for field in fields(NodeRun):
+        value = getattr(node, field.name)
+        if value == getattr(_NEW, field.name):
+            continue
+        if field.name in _TIMES:
+            value = value.isoformat()
+        elif field.name == "error":
+            value = error_to_json(value)
+        data[field.name] = value
+    return data
+
+
+def node_from_json(data: dict[str, Any]) -> NodeRun:
+    """The state that `node_to_json` wrote."""
+    values = dict(data)
+    for name in _TIMES & values.keys():
+        values[name] = datetime.fromisoformat(values[name])
+    if "phase" in values:
+        values["phase"] = NodePhase(values["phase"])
+    if "task_phase" in values:
+        values["task_phase"] = TaskPhase(values["task_phase"])
+    if "error" in values:
+        values["error"] = error_from_json(values["error"])
+    return NodeRun(**values)
+
+
+def error_to_json(error: RunError | None) -> dict[str, Any] | None:
+    """An error, or None."""
+    if error is None:
+        return None
+    return asdict(error) | {"at": error.at.isoformat() if error.at else None}
+
+
+def error_from_json(data: dict[str, Any] | None) -> RunError | None:
+    """The error that `error_to_json` wrote."""
+    if data is None:
+        return None
+    at = datetime.fromisoformat(data["at"]) if data["at"] else None
+    return RunError(data["code"], data["message"], ErrorKind(data["kind"]), at)
+
+
+def run_to_json(run: Run) -> dict[str, Any]:
+    """A run without its nodes and without what follows from them."""
+    return {
+        "phase": run.phase,
+        "error": error_to_json(run.error),
+        "failed_node": run.failed_node,
+        "started_at": run.started_at.isoformat() if run.started_at else None,
+        "ended_at": run.ended_at.isoformat() if run.ended_at else None,
+        "abort_cause": run.abort_cause,
+    }
+
+
+def run_from_json(key: RunKey, data: dict[str, Any], nodes: dict[str, NodeRun]) -> Run:
+    """The run that `run_to_json` wrote, with its nodes. `derive` fills in the rest."""
+    return Run(
+        key,
+        RunPhase(data["phase"]),
+        immutables.Map(nodes),
+        error=error_from_json(data["error"]),
+        failed_node=data["failed_node"],
+        abort_cause=data["abort_cause"],
+        started_at=_time(data["started_at"]),
+        ended_at=_time(data["ended_at"]),
+    )
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def derive(graph: Graph, run: Run) -> Run:
+    """`run` with all that follows from its nodes' phases: who is ready, who is active, how many are left."""
+    if run.phase is RunPhase.READY:
+        return run
+    waiting: dict[str, int] = {}
+    ready: list[str] = []
+    active: dict[int, str] = {}
+    remaining = 0
+    for node in graph.nodes:
+        phase = run.nodes[node.id].phase if node.id in run.nodes else NodePhase.WAITING
+        remaining += not phase.terminal
+        if phase.active:
+            active[node.index] = node.id
+        elif phase is NodePhase.READY:
+            ready.append(node.id)
+        elif phase is NodePhase.WAITING:
+            done = sum(_released(graph, run, other) for other in graph.upstream[node.index])
+            if done:
+                waiting[node.id] = len(graph.upstream[node.index]) - done
+    return replace(
+        run,
+        open_upstreams=immutables.Map(waiting),
+        ready=immutables.Map(enumerate(ready)),
+        ready_head=0,
+        ready_tail=len(ready),
+        active=immutables.Map(active),
+        remaining=remaining,
+    )
+
+
+def _released(graph: Graph, run: Run, at: int) -> bool:
+    state = run.nodes.get(graph.nodes[at].id)
+    if state is None or not state.phase.terminal:
+        return False
+    return graph.fail_late or state.phase is NodePhase.SUCCEEDED

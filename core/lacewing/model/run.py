@@ -1,0 +1,92 @@
+"""All the persisted state of a run. Frozen data: it changes only through `engine.advance`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import immutables
+
+from lacewing.model.ids import RunKey
+from lacewing.model.phases import ErrorKind, NodePhase, RunPhase, TaskPhase
+from lacewing.model.task import Handle
+
+
+@dataclass(frozen=True, slots=True)
+class RunError:
+    """Why a node or a run failed, in the words that clients show."""
+
+    code: str
+    message: str
+    kind: ErrorKind = ErrorKind.USER
+    at: datetime | None = None
+    """When the task wrote it, if it said so."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunSpec:
+    """What was asked for: written once, when the execution is created, and never changed."""
+
+    key: RunKey
+    closure_uri: str
+    """The compiled workflow, a serialized core.CompiledWorkflowClosure."""
+    inputs_uri: str
+    """The merged inputs, a serialized core.LiteralMap."""
+    output_root: str
+    """The metadata prefix of this run, as in propeller.md, section 3.1; no slash at its end."""
+    raw_output_root: str
+    namespace: str
+    max_parallelism: int = 0
+    """Task nodes that may be active at once; 0 is no limit."""
+    interruptible: bool | None = None
+    overwrite_cache: bool = False
+    envs: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    service_account: str = ""
+    default_resources: Mapping[str, str] = field(default_factory=dict)
+    resource_limits: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRun:
+    """One node of a run. A node that is not in `Run.nodes` still waits for its upstreams."""
+
+    phase: NodePhase = NodePhase.WAITING
+    attempt: int = 0
+    system_failures: int = 0
+    handle: Handle | None = None
+    task_phase: TaskPhase = TaskPhase.QUEUED
+    phase_version: int = 0
+    reason: str = ""
+    queued_at: datetime | None = None
+    started_at: datetime | None = None
+    """When this attempt began to run."""
+    attempt_at: datetime | None = None
+    """When this attempt was launched."""
+    error: RunError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution. Maps are persistent: a change costs what changed, not the size of the graph."""
+
+    key: RunKey
+    phase: RunPhase = RunPhase.READY
+    nodes: immutables.Map[str, NodeRun] = field(default_factory=immutables.Map)
+    open_upstreams: immutables.Map[str, int] = field(default_factory=immutables.Map)
+    """How many upstreams of a node are still open; absent means all of them."""
+    ready: immutables.Map[int, str] = field(default_factory=immutables.Map)
+    """The nodes that wait for a free place, by the number at which they came."""
+    ready_head: int = 0
+    ready_tail: int = 0
+    active: immutables.Map[int, str] = field(default_factory=immutables.Map)
+    """The nodes that a backend may hold something for, by their place in the graph."""
+    remaining: int = -1
+    """Nodes that are not terminal yet, the end node included; -1 before the start."""
+    error: RunError | None = None
+    failed_node: str = ""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    abort_cause: str = ""
+    touched: frozenset[str] = field(default=frozenset(), compare=False)
+    """The nodes that changed since the last save: what a store has to write."""

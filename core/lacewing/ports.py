@@ -1,0 +1,123 @@
+"""What the engine needs of the world. Each port has a memory twin in `lacewing.testing` and real adapters."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeAlias
+
+from lacewing.model.events import Event
+from lacewing.model.ids import RunKey
+from lacewing.model.run import Run, RunSpec
+from lacewing.model.task import Handle, Manifest, Observation, ResourceKind, TaskContext
+
+Version: TypeAlias = int
+"""Grows by one with every save of a run."""
+
+
+class Cluster(Protocol):
+    """Where objects run: a Kubernetes API server, or processes on this machine."""
+
+    async def create(self, kind: ResourceKind, manifest: Manifest) -> Manifest:
+        """Make the object; one of the same name that exists already is success and is answered."""
+        ...
+
+    async def get(self, kind: ResourceKind, namespace: str, name: str) -> Manifest | None:
+        """The object with its status, or None. May read a cache; absence is always live."""
+        ...
+
+    async def delete(self, kind: ResourceKind, namespace: str, name: str) -> None:
+        """Remove the object and end its work; absent is success."""
+        ...
+
+    def watch(self, kind: ResourceKind) -> AsyncIterator[Manifest]:
+        """Every object of the kind whenever its status changed, from now on."""
+        ...
+
+
+class Backend(Protocol):
+    """The engine's only view of a plugin."""
+
+    name: str
+    task_types: tuple[str, ...]
+
+    async def launch(self, cluster: Cluster, task: TaskContext) -> Handle:
+        """Start the attempt. Idempotent: the same task gives the same work."""
+        ...
+
+    async def observe(self, cluster: Cluster, task: TaskContext, handle: Handle) -> Observation:
+        """What the attempt is doing now."""
+        ...
+
+    async def abort(self, cluster: Cluster, task: TaskContext, handle: Handle) -> None:
+        """End the attempt and remove what it left. Idempotent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A run as stored: its order, its state, the version to save under, an abort that was asked for."""
+
+    spec: RunSpec
+    run: Run
+    version: Version
+    abort_cause: str | None = None
+
+
+class RunStore(Protocol):
+    """Keeps runs. Stimuli from other processes (an abort) are durable here; a notification only wakes."""
+
+    async def create(self, spec: RunSpec) -> None:
+        """Store a new run; one that exists already is left as it is."""
+        ...
+
+    async def load(self, key: RunKey) -> Loaded | None:
+        """The run, or None if there is none."""
+        ...
+
+    async def save(self, run: Run, expected: Version) -> Version:
+        """Store `run` if the stored version is `expected`; raises ConflictError if it moved."""
+        ...
+
+    async def request_abort(self, key: RunKey, cause: str) -> None:
+        """Note durably that the run is to be aborted, and wake its owner."""
+        ...
+
+    async def live(self) -> Sequence[RunKey]:
+        """Every run that is not terminal."""
+        ...
+
+    def changes(self) -> AsyncIterator[RunKey]:
+        """Keys of runs that were created or asked to abort, from now on."""
+        ...
+
+
+class BlobStore(Protocol):
+    """Small files by URI. A missing one is FileNotFoundError; anything else is a TransientError."""
+
+    async def read(self, uri: str) -> bytes:
+        """The whole content."""
+        ...
+
+    async def write(self, uri: str, data: bytes) -> None:
+        """Store the content, whole or not at all."""
+        ...
+
+    async def size(self, uri: str) -> int | None:
+        """How many bytes, or None if it is not there."""
+        ...
+
+
+class EventSink(Protocol):
+    """Where transitions are told. At least once: a repeated event must be harmless."""
+
+    async def send(self, events: Sequence[Event]) -> None:
+        """Record the events, in order."""
+        ...
+
+
+class Clock(Protocol):
+    """What time it is."""
+
+    def now(self) -> datetime:
+        """An aware UTC datetime."""
+        ...

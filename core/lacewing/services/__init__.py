@@ -1,0 +1,1 @@
+"""Thin services over the ports and the tables."""

@@ -1,0 +1,1 @@
+"""The admin service: what Flyte 1 clients talk to."""

@@ -1,0 +1,158 @@
+"""Memory twins of the ports: the same promises, no I/O. A change to a port changes its twin with it."""
+
+import asyncio
+import copy
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from lacewing.errors import ConflictError
+from lacewing.model.events import Event
+from lacewing.model.ids import RunKey
+from lacewing.model.run import Run, RunSpec
+from lacewing.model.task import Manifest, ResourceKind
+from lacewing.ports import Loaded, Version
+
+
+class MemoryCluster:
+    """A Cluster that keeps objects in a dict. `set_status` plays the part of the outside world."""
+
+    def __init__(self) -> None:
+        self.objects: dict[tuple[str, str, str], Manifest] = {}
+        self.created: list[str] = []
+        self._watchers: list[tuple[str, asyncio.Queue[Manifest]]] = []
+
+    async def create(self, kind: ResourceKind, manifest: Manifest) -> Manifest:
+        """Keep the object; one that exists stays as it is."""
+        key = (kind.plural, manifest["metadata"]["namespace"], manifest["metadata"]["name"])
+        if key not in self.objects:
+            self.objects[key] = copy.deepcopy(manifest)
+            self.created.append(key[2])
+            self._tell(kind, self.objects[key])
+        return self.objects[key]
+
+    async def get(self, kind: ResourceKind, namespace: str, name: str) -> Manifest | None:
+        """The object, or None."""
+        return self.objects.get((kind.plural, namespace, name))
+
+    async def delete(self, kind: ResourceKind, namespace: str, name: str) -> None:
+        """Forget the object."""
+        found = self.objects.pop((kind.plural, namespace, name), None)
+        if found is not None:
+            self._tell(kind, found)
+
+    async def watch(self, kind: ResourceKind) -> AsyncIterator[Manifest]:
+        """Objects as they change."""
+        queue: asyncio.Queue[Manifest] = asyncio.Queue()
+        self._watchers.append((kind.plural, queue))
+        while True:
+            yield await queue.get()
+
+    def set_status(self, kind: ResourceKind, namespace: str, name: str, status: Manifest) -> None:
+        """Change what the object says of itself."""
+        found = self.objects[(kind.plural, namespace, name)]
+        found["status"] = status
+        self._tell(kind, found)
+
+    def _tell(self, kind: ResourceKind, manifest: Manifest) -> None:
+        for plural, queue in self._watchers:
+            if plural == kind.plural:
+                queue.put_nowait(manifest)
+
+
+class MemoryRunStore:
+    """A RunStore in a dict, with the same refusals of stale saves."""
+
+    def __init__(self) -> None:
+        self.runs: dict[RunKey, Loaded] = {}
+        self.saves = 0
+        self._listeners: list[asyncio.Queue[RunKey]] = []
+
+    async def create(self, spec: RunSpec) -> None:
+        """Keep a new run; one that exists stays as it is."""
+        self.runs.setdefault(spec.key, Loaded(spec, Run(spec.key), 1))
+        self._notify(spec.key)
+
+    async def load(self, key: RunKey) -> Loaded | None:
+        """The run, or None."""
+        return self.runs.get(key)
+
+    async def save(self, run: Run, expected: Version) -> Version:
+        """Keep the run under the next version."""
+        stored = self.runs[run.key]
+        if stored.version != expected:
+            raise ConflictError(f"run {run.key} is at version {stored.version}, not {expected}")
+        kept = replace(run, touched=frozenset())
+        self.runs[run.key] = replace(stored, run=kept, version=expected + 1)
+        self.saves += 1
+        return expected + 1
+
+    async def request_abort(self, key: RunKey, cause: str) -> None:
+        """Note the abort; the first cause stays."""
+        stored = self.runs[key]
+        if stored.abort_cause is None:
+            self.runs[key] = replace(stored, abort_cause=cause)
+        self._notify(key)
+
+    async def live(self) -> Sequence[RunKey]:
+        """Every run that is not terminal."""
+        return sorted(key for key, stored in self.runs.items() if not stored.run.phase.terminal)
+
+    async def changes(self) -> AsyncIterator[RunKey]:
+        """Keys as they are created or asked to abort."""
+        queue: asyncio.Queue[RunKey] = asyncio.Queue()
+        self._listeners.append(queue)
+        while True:
+            yield await queue.get()
+
+    def _notify(self, key: RunKey) -> None:
+        for queue in self._listeners:
+            queue.put_nowait(key)
+
+
+class MemoryBlobStore:
+    """A BlobStore in a dict."""
+
+    def __init__(self) -> None:
+        self.blobs: dict[str, bytes] = {}
+
+    async def read(self, uri: str) -> bytes:
+        """The content; FileNotFoundError if it is not there."""
+        try:
+            return self.blobs[uri]
+        except KeyError:
+            raise FileNotFoundError(uri) from None
+
+    async def write(self, uri: str, data: bytes) -> None:
+        """Keep the content."""
+        self.blobs[uri] = data
+
+    async def size(self, uri: str) -> int | None:
+        """How many bytes, or None."""
+        return len(self.blobs[uri]) if uri in self.blobs else None
+
+
+class MemoryEvents:
+    """An EventSink that keeps all it was told."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    async def send(self, events: Sequence[Event]) -> None:
+        """Keep them."""
+        self.events.extend(events)
+
+
+class ManualClock:
+    """A Clock that stands still until it is moved."""
+
+    def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
+        self.time = start
+
+    def now(self) -> datetime:
+        """The time it was set to."""
+        return self.time
+
+    def move(self, seconds: float) -> None:
+        """Let time pass."""
+        self.time += timedelta(seconds=seconds)

@@ -1,0 +1,74 @@
+"""A backend whose tasks do what they are told: for tests of the engine, and for trying a workflow's shape."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from flyteidl.core import literals_pb2
+
+from lacewing.errors import TaskError, TransientError
+from lacewing.model.phases import ErrorKind
+from lacewing.model.task import Handle, Observation, TaskContext
+from lacewing.ports import BlobStore, Cluster
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one attempt goes: after `looks` observations it ends as `outcome` says.
+
+    `outcome` is one of success, user, system, permanent, silent (success without outputs), refuse, delay.
+    """
+
+    outcome: str = "success"
+    looks: int = 0
+
+
+class MockBackend:
+    """Runs `mock` tasks in memory. `plan(task)` tells how an attempt goes; outputs are integers."""
+
+    name = "mock"
+    task_types: tuple[str, ...] = ("mock",)
+
+    def __init__(self, blobs: BlobStore, plan: Callable[[TaskContext], Plan] = lambda task: Plan()) -> None:
+        self._blobs, self._plan = blobs, plan
+        self.launches: list[tuple[str, int]] = []
+        self.aborted: list[tuple[str, int]] = []
+        self.looks: dict[str, int] = {}
+
+    async def launch(self, cluster: Cluster, task: TaskContext) -> Handle:
+        """Take the attempt, once however often it is asked."""
+        plan = self._plan(task)
+        if plan.outcome == "refuse":
+            raise TaskError("this task is refused")
+        if plan.outcome == "delay" and self.looks.setdefault(f"delay:{task.name}", 0) < 1:
+            self.looks[f"delay:{task.name}"] = 1
+            raise TransientError("not now", delay=2.0, code="Quota")
+        if task.name not in self.looks:
+            self.looks[task.name] = 0
+            self.launches.append((task.node_id, task.attempt))
+        return {"name": task.name}
+
+    async def observe(self, cluster: Cluster, task: TaskContext, handle: Handle) -> Observation:
+        """What the plan says by now."""
+        plan = self._plan(task)
+        self.looks[handle["name"]] += 1
+        if self.looks[handle["name"]] <= plan.looks:
+            return Observation.running()
+        if plan.outcome == "user":
+            return Observation.retryable("Error", "as planned")
+        if plan.outcome == "system":
+            return Observation.retryable("Interrupted", "as planned", ErrorKind.SYSTEM)
+        if plan.outcome == "permanent":
+            return Observation.permanent("Bad", "as planned")
+        if plan.outcome != "silent":
+            await self._write(task)
+        return Observation.succeeded()
+
+    async def abort(self, cluster: Cluster, task: TaskContext, handle: Handle) -> None:
+        """Note it."""
+        self.aborted.append((task.node_id, task.attempt))
+
+    async def _write(self, task: TaskContext) -> None:
+        outputs = literals_pb2.LiteralMap()
+        for name in sorted(task.template.interface.outputs.variables):
+            outputs.literals[name].scalar.primitive.integer = 1
+        await self._blobs.write(f"{task.output_prefix}/outputs.pb", outputs.SerializeToString())
