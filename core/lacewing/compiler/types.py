@@ -103,7 +103,7 @@ def castable(up: LiteralType, down: LiteralType) -> bool:
 
 
 def _is_none(kind: LiteralType) -> bool:
-    return kind.WhichOneof("type") == "simple" and kind.simple == types_pb2.NONE
+    return bool(kind.WhichOneof("type") == "simple" and kind.simple == types_pb2.NONE)
 
 
 def _into_union(up: LiteralType, down: LiteralType) -> bool:
