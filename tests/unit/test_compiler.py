@@ -78,6 +78,7 @@ def test_a_chain_gets_its_boundaries_and_edges():
     ]
     upstream = {k: list(v.ids) for k, v in closure.primary.connections.upstream.items()}
     assert upstream == {"n0": ["start-node"], "n1": ["n0"], "n2": ["n0", "n1"], "end-node": ["n2"]}
+    assert not closure.primary.template.nodes[2].upstream_node_ids, "the start node is never named there"
     graph = build_graph(closure)
     assert graph.node("end-node").kind is NodeKind.END
     assert (graph.node("n1").max_attempts, graph.node("n1").timeout_seconds) == (3, 7.0)

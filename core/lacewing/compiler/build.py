@@ -163,7 +163,9 @@ class _Workflow:
                     self.problems.add("NodeReferenceNotFound", node.id, text)
                     continue
                 self._edge(other, node.id)
-                node.upstream_node_ids.append(other)
+                if other != START_NODE:
+                    # flytekit looks each of these up among the workflow's own nodes.
+                    node.upstream_node_ids.append(other)
         for binding in self.template.outputs:
             for promise in promises(binding.binding):
                 promise.node_id = promise.node_id or START_NODE

@@ -1,0 +1,123 @@
+"""The engine's events as flyteidl messages: the one translation. Rules: propeller.md, sections 8.2 to 8.4."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+
+from flyteidl.core import execution_pb2
+from flyteidl.event import event_pb2
+
+from lacewing.model.events import Event, NodeEvent, RunEvent, TaskEvent
+from lacewing.model.ids import RunKey
+from lacewing.model.phases import NodePhase, RunPhase, TaskPhase
+from lacewing.model.run import RunError
+
+Message: TypeAlias = (
+    event_pb2.WorkflowExecutionEvent | event_pb2.NodeExecutionEvent | event_pb2.TaskExecutionEvent
+)
+PRODUCER = "propeller"
+_RUN = {
+    RunPhase.READY: "QUEUED",
+    RunPhase.RUNNING: "RUNNING",
+    RunPhase.FAILING: "FAILING",
+    RunPhase.SUCCEEDED: "SUCCEEDED",
+    RunPhase.FAILED: "FAILED",
+    RunPhase.ABORTED: "ABORTED",
+}
+_TASK = {TaskPhase.RETRYABLE: "FAILED", TaskPhase.PERMANENT: "FAILED"}
+
+
+def to_proto(event: Event) -> Message:
+    """The event as clients and other servers know it."""
+    if isinstance(event, RunEvent):
+        return _run(event)
+    return _node(event) if isinstance(event, NodeEvent) else _task(event)
+
+
+def _run(event: RunEvent) -> Message:
+    name = "SUCCEEDING" if event.succeeding else _RUN[event.phase]
+    message = event_pb2.WorkflowExecutionEvent(
+        producer_id=PRODUCER, phase=execution_pb2.WorkflowExecution.Phase.Value(name)
+    )
+    _key(message.execution_id, event.key)
+    _at(message.occurred_at, event.at)
+    _result(message, event.output_uri, event.error)
+    return message
+
+
+def _node(event: NodeEvent) -> Message:
+    name = "UNDEFINED" if event.phase < NodePhase.QUEUED else event.phase.name
+    message = event_pb2.NodeExecutionEvent(
+        producer_id=PRODUCER,
+        phase=execution_pb2.NodeExecution.Phase.Value(name),
+        event_version=1,
+        spec_node_id=event.spec_node_id,
+        node_name=event.name,
+        deck_uri=event.deck_uri,
+    )
+    if event.input_uri:
+        message.input_uri = event.input_uri
+    message.id.node_id = event.node_id
+    _key(message.id.execution_id, event.key)
+    _at(message.occurred_at, event.at)
+    _at(message.reported_at, event.at)
+    if event.checkpoint_uri:
+        message.task_node_metadata.checkpoint_uri = event.checkpoint_uri
+    _result(message, event.output_uri, event.error)
+    return message
+
+
+def _task(event: TaskEvent) -> Message:
+    name = _TASK.get(event.phase, event.phase.name)
+    message = event_pb2.TaskExecutionEvent(
+        producer_id=PRODUCER,
+        phase=execution_pb2.TaskExecution.Phase.Value(name),
+        phase_version=event.version,
+        task_id=event.task_id,
+        retry_attempt=event.attempt,
+        task_type=event.task_type,
+        event_version=1,
+        input_uri=event.input_uri,
+    )
+    message.parent_node_execution_id.node_id = event.node_id
+    _key(message.parent_node_execution_id.execution_id, event.key)
+    _at(message.occurred_at, event.at)
+    _at(message.reported_at, event.reported_at or event.at)
+    message.metadata.generated_name = event.generated_name
+    message.metadata.plugin_identifier = event.plugin
+    if event.reason:
+        reason = message.reasons.add(reason=event.reason)
+        _at(reason.occurred_at, event.at)
+    for link in event.links:
+        message.logs.add(uri=link.uri, name=link.name)
+    _result(message, event.output_uri, event.error)
+    return message
+
+
+def _key(target: Any, key: RunKey) -> None:
+    target.project, target.domain, target.name = key.project, key.domain, key.name
+
+
+def _at(target: Any, at: datetime) -> None:
+    target.FromDatetime(at.astimezone(UTC))
+
+
+def _result(message: Any, output_uri: str, error: RunError | None) -> None:
+    if output_uri:
+        message.output_uri = output_uri
+    if error is not None:
+        message.error.code, message.error.message = error.code, error.message
+        message.error.kind = int(error.kind)
+        if error.at is not None:
+            _at(message.error.timestamp, error.at)
+
+
+class TableEvents:
+    """An EventSink that hands a batch of messages to whoever writes them down."""
+
+    def __init__(self, ingest: Callable[[Sequence[Message]], Awaitable[None]]) -> None:
+        self._ingest = ingest
+
+    async def send(self, events: Sequence[Event]) -> None:
+        """Record the events, in order."""
+        await self._ingest([to_proto(event) for event in events])

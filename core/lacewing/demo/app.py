@@ -1,0 +1,186 @@
+"""The demo: admin, engine and local cluster in one process, on one port.
+
+The composition root. It makes the objects, starts every background task and ends them; it decides nothing.
+"""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
+from typing import Any
+
+import structlog
+import uvicorn
+from flyteidl.admin import project_pb2, version_pb2
+from flyteidl.service import admin_pb2, dataproxy_pb2
+from sqlalchemy.dialects.sqlite import insert
+
+from lacewing import POD, __version__
+from lacewing.adapters.blob import LocalBlobStore
+from lacewing.adapters.clock import SystemClock
+from lacewing.adapters.events import TableEvents
+from lacewing.adapters.local import LocalCluster
+from lacewing.adapters.runs import SqlRunStore
+from lacewing.adapters.sql import Database, metadata, open_engine
+from lacewing.demo.settings import DemoSettings
+from lacewing.demo.splice import serve_spliced
+from lacewing.engine.contexts import EXECUTION_LABEL, NODE_LABEL
+from lacewing.engine.effects import Effects
+from lacewing.engine.files import RunFiles
+from lacewing.engine.loop import Loop
+from lacewing.hooks.loader import load_plugins
+from lacewing.model.ids import RunKey
+from lacewing.services import db
+from lacewing.services.admin.dataproxy import DataProxy, Signer, upload_app
+from lacewing.services.admin.events import ingest
+from lacewing.services.admin.executions import Executions
+from lacewing.services.admin.registration import Registration
+from lacewing.services.admin.rows import DOMAINS, now_text
+from lacewing.services.admin.views import Views
+from lacewing.services.rpc import Call, grpc_server
+
+log = structlog.get_logger(__name__)
+_RESYNC_SECONDS = 30.0
+_WORKERS = 4
+
+
+class About:
+    """The RPCs that say what this server is."""
+
+    async def GetVersion(self, request: Any, call: Call) -> version_pb2.GetVersionResponse:
+        """The version of Lacewing."""
+        version = version_pb2.Version(Build="lacewing", Version=__version__)
+        return version_pb2.GetVersionResponse(control_plane_version=version)
+
+    async def GetDomains(self, request: Any, call: Call) -> project_pb2.GetDomainsResponse:
+        """The domains, which every project has."""
+        domains = [project_pb2.Domain(id=name, name=name) for name in DOMAINS]
+        return project_pb2.GetDomainsResponse(domains=domains)
+
+
+class Combined:
+    """Several parts that together answer for one service."""
+
+    def __init__(self, *parts: object) -> None:
+        self._parts = parts
+
+    def __getattr__(self, name: str) -> Any:
+        for part in self._parts:
+            if name[0] != "_" and hasattr(part, name):
+                return getattr(part, name)
+        raise AttributeError(name)
+
+
+def seed(database: Database) -> Coroutine[Any, Any, Any]:
+    """Have the project that Flyte's tools assume."""
+    at = now_text()
+    values = {"identifier": "flytesnacks", "name": "flytesnacks", "labels": b"", "created_at": at}
+    statement = insert(db.projects).values(values).on_conflict_do_nothing()
+    return database.write(lambda connection: connection.execute(statement))
+
+
+@contextlib.asynccontextmanager
+async def demo(home: Path, settings: DemoSettings) -> AsyncIterator[None]:
+    """Run the demo while the context lasts. Processes of tasks outlive it."""
+    home.mkdir(parents=True, exist_ok=True)
+    registry = load_plugins(settings.plugins, settings.plugin_settings, settings.fallback)
+    engine = open_engine(f"sqlite:///{home}/lacewing.db")
+    metadata.create_all(engine)
+    database, blobs, root = Database(engine), LocalBlobStore(), str(home / "store")
+    await seed(database)
+    runs = SqlRunStore(database)
+    cluster = LocalCluster(
+        home / "cluster",
+        default_python=Path(sys.executable),
+        slots=settings.slots,
+        cpus=os.cpu_count() or 1,
+        memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        images=settings.images,
+    )
+    effects = Effects(registry, cluster, RunFiles(blobs))
+    loop = Loop(runs, blobs, TableEvents(ingest(database)), effects, SystemClock())
+    signer = Signer(_secret(home), lambda: f"http://{settings.host}:{settings.port}")
+    admin = Combined(
+        Registration(database, blobs, root),
+        Executions(database, blobs, runs, root),
+        Views(database, blobs),
+        About(),
+    )
+    services = {
+        admin_pb2.DESCRIPTOR.services_by_name["AdminService"]: admin,
+        dataproxy_pb2.DESCRIPTOR.services_by_name["DataProxyService"]: DataProxy(root, signer),
+    }
+    async with contextlib.AsyncExitStack() as stack:
+        stack.callback(database.close)
+        work = [loop.work() for _ in range(_WORKERS)]
+        work += [
+            loop.run_timers(),
+            _follow_runs(runs, loop),
+            _follow_pods(cluster, loop),
+            _resync(runs, loop),
+        ]
+        await stack.enter_async_context(_background(work))
+        await cluster.start()
+        stack.push_async_callback(cluster.close)
+        await stack.enter_async_context(_serving(home, settings, services, upload_app(root, signer)))
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _serving(home: Path, settings: DemoSettings, services: Any, app: Any) -> AsyncIterator[None]:
+    grpc_socket, http_socket = home / "grpc.sock", home / "http.sock"
+    server = grpc_server(services)
+    server.add_insecure_port(f"unix:{grpc_socket}")
+    await server.start()
+    config = uvicorn.Config(app, uds=str(http_socket), log_level="warning", lifespan="off")
+    http = uvicorn.Server(config)
+    serving = asyncio.ensure_future(http._serve())
+    front = await serve_spliced(settings.host, settings.port, grpc_socket, http_socket)
+    try:
+        yield
+    finally:
+        front.close()
+        await server.stop(0.5)
+        http.should_exit = True
+        await serving
+
+
+@contextlib.asynccontextmanager
+async def _background(work: list[Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _follow_runs(runs: SqlRunStore, loop: Loop) -> None:
+    async for key in runs.changes():
+        loop.wake_fresh(key)
+
+
+async def _follow_pods(cluster: LocalCluster, loop: Loop) -> None:
+    async for pod in cluster.watch(POD):
+        labels = pod["metadata"].get("labels", {})
+        key = RunKey(labels["project"], labels["domain"], labels[EXECUTION_LABEL])
+        loop.wake(key, labels[NODE_LABEL])
+
+
+async def _resync(runs: SqlRunStore, loop: Loop) -> None:
+    while True:
+        for key in await runs.live():
+            loop.wake_fresh(key)
+        await asyncio.sleep(_RESYNC_SECONDS)
+
+
+def _secret(home: Path) -> bytes:
+    path = home / "secret"
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_bytes(secrets.token_bytes(32))
+    return path.read_bytes()

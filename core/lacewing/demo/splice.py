@@ -1,0 +1,51 @@
+"""One port for gRPC and HTTP: the first bytes of a connection tell which it is."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from lacewing.errors import ConfigError
+
+_CHUNK = 1 << 16
+
+
+async def serve_spliced(host: str, port: int, grpc_socket: Path, http_socket: Path) -> asyncio.Server:
+    """Listen, and pass each connection on. Raises ConfigError for a port that is taken."""
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            first = await reader.readexactly(3)
+            backend = grpc_socket if first == b"PRI" else http_socket
+            await _splice(first, reader, writer, backend)
+        writer.close()
+
+    return await _listen(accept, host, port)
+
+
+async def _listen(
+    accept: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], host: str, port: int
+) -> asyncio.Server:
+    try:
+        return await asyncio.start_server(accept, host, port, limit=_CHUNK)
+    except OSError as error:
+        raise ConfigError(
+            f"port {port} of {host} is taken ({error.strerror}); stop what listens there, or choose --port"
+        ) from error
+
+
+async def _splice(
+    first: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, backend: Path
+) -> None:
+    inner_reader, inner_writer = await asyncio.open_unix_connection(str(backend), limit=_CHUNK)
+    inner_writer.write(first)
+    await asyncio.gather(_copy(reader, inner_writer), _copy(inner_reader, writer), return_exceptions=True)
+    inner_writer.close()
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(_CHUNK):
+        writer.write(data)
+        await writer.drain()
+    if writer.can_write_eof():
+        writer.write_eof()

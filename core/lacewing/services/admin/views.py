@@ -1,0 +1,157 @@
+"""Node and task executions as clients read them, with their data. Rules: contract "admin", section 8."""
+
+from typing import Any
+
+from flyteidl.admin import node_execution_pb2, task_execution_pb2
+from flyteidl.core import identifier_pb2
+from sqlalchemy import Connection, Row, select
+
+from lacewing.adapters.sql import Database
+from lacewing.errors import InvalidArgument, NotFound
+from lacewing.ports import BlobStore
+from lacewing.services import db
+from lacewing.services.admin.executions import read_literals
+from lacewing.services.admin.rows import execution_columns, find
+from lacewing.services.rpc import Call
+
+
+class Views:
+    """The RPCs that read node and task executions."""
+
+    def __init__(self, database: Database, blobs: BlobStore) -> None:
+        self._database, self._blobs = database, blobs
+
+    async def GetNodeExecution(self, request: Any, call: Call) -> node_execution_pb2.NodeExecution:
+        """One node."""
+        return node_message(await self._database.read(lambda c: _node_row(c, request.id)))
+
+    async def ListNodeExecutions(self, request: Any, call: Call) -> node_execution_pb2.NodeExecutionList:
+        """A run's nodes in the order of their creation, a page at a time."""
+        limit, offset = page(request)
+        columns = execution_columns(request.workflow_execution_id)
+
+        rows = await self._database.read(lambda c: _rows(c, db.node_executions, columns, limit, offset))
+        nodes = [node_message(row) for row in rows]
+        for node in nodes:
+            if node.closure.HasField("error"):
+                node.closure.error.message = node.closure.error.message[:100]
+        return node_execution_pb2.NodeExecutionList(node_executions=nodes, token=_token(rows, limit, offset))
+
+    async def GetNodeExecutionData(
+        self, request: Any, call: Call
+    ) -> node_execution_pb2.NodeExecutionGetDataResponse:
+        """A node's inputs and outputs."""
+        row = await self._database.read(lambda c: _node_row(c, request.id))
+        closure = node_execution_pb2.NodeExecutionClosure.FromString(row.closure)
+        answer = node_execution_pb2.NodeExecutionGetDataResponse(inputs={}, outputs={})
+        await self._fill(answer, row, closure.output_uri, f"{request.id.node_id}")
+        if closure.deck_uri:
+            answer.flyte_urls.deck = answer.flyte_urls.inputs[:-1] + "d"
+        return answer
+
+    async def ListTaskExecutions(self, request: Any, call: Call) -> task_execution_pb2.TaskExecutionList:
+        """A node's attempts, a page at a time."""
+        limit, offset = page(request)
+        node = request.node_execution_id
+        columns = {**execution_columns(node.execution_id), "node_id": node.node_id}
+        rows = await self._database.read(lambda c: _rows(c, db.task_executions, columns, limit, offset))
+        found = [task_message(row) for row in rows]
+        return task_execution_pb2.TaskExecutionList(task_executions=found, token=_token(rows, limit, offset))
+
+    async def GetTaskExecution(self, request: Any, call: Call) -> task_execution_pb2.TaskExecution:
+        """One attempt."""
+        return task_message(await self._database.read(lambda c: _task_row(c, request.id)))
+
+    async def GetTaskExecutionData(
+        self, request: Any, call: Call
+    ) -> task_execution_pb2.TaskExecutionGetDataResponse:
+        """An attempt's inputs and outputs."""
+        row = await self._database.read(lambda c: _task_row(c, request.id))
+        closure = task_execution_pb2.TaskExecutionClosure.FromString(row.closure)
+        answer = task_execution_pb2.TaskExecutionGetDataResponse(inputs={}, outputs={})
+        await self._fill(answer, row, closure.output_uri, f"{row.node_id}/{row.retry_attempt}")
+        return answer
+
+    async def _fill(self, answer: Any, row: Row[Any], output_uri: str, place: str) -> None:
+        answer.full_inputs.CopyFrom(await read_literals(self._blobs, row.input_uri))
+        answer.full_outputs.CopyFrom(await read_literals(self._blobs, output_uri))
+        base = f"flyte://v1/{row.execution_project}/{row.execution_domain}/{row.execution_name}/{place}"
+        answer.flyte_urls.inputs, answer.flyte_urls.outputs = f"{base}/i", f"{base}/o"
+
+
+def page(request: Any) -> tuple[int, int]:
+    """Limit and offset of a list request; raises InvalidArgument."""
+    if not request.limit:
+        raise InvalidArgument("invalid value for limit")
+    if request.token and not request.token.isdigit():
+        raise InvalidArgument(f"invalid value for token: {request.token!r} is no offset")
+    return request.limit, int(request.token or 0)
+
+
+def _token(rows: list[Row[Any]], limit: int, offset: int) -> str:
+    return str(offset + limit) if len(rows) == limit else ""
+
+
+def _rows(connection: Connection, table: Any, columns: Any, limit: int, offset: int) -> list[Row[Any]]:
+    query = select(table).order_by(table.c.id).limit(limit).offset(offset)
+    for name, value in columns.items():
+        query = query.where(table.c[name] == value)
+    return list(connection.execute(query))
+
+
+def _node_row(connection: Connection, identifier: identifier_pb2.NodeExecutionIdentifier) -> Row[Any]:
+    columns = {**execution_columns(identifier.execution_id), "node_id": identifier.node_id}
+    row = find(connection, db.node_executions, columns)
+    if row is None:
+        raise NotFound(f"missing entity of type node execution with identifier {identifier.node_id!r}")
+    return row
+
+
+def _task_row(connection: Connection, identifier: identifier_pb2.TaskExecutionIdentifier) -> Row[Any]:
+    node, task = identifier.node_execution_id, identifier.task_id
+    columns: dict[str, Any] = {
+        **execution_columns(node.execution_id),
+        "node_id": node.node_id,
+        "retry_attempt": identifier.retry_attempt,
+        **{name: getattr(task, name) for name in ("project", "domain", "name", "version")},
+    }
+    row = find(connection, db.task_executions, columns)
+    if row is None:
+        raise NotFound(
+            f"missing entity of type task execution with identifier {task.name!r} of {node.node_id!r}"
+        )
+    return row
+
+
+def node_message(row: Row[Any]) -> node_execution_pb2.NodeExecution:
+    """A stored node execution."""
+    message = node_execution_pb2.NodeExecution(
+        input_uri=row.input_uri,
+        closure=node_execution_pb2.NodeExecutionClosure.FromString(row.closure),
+        metadata=node_execution_pb2.NodeExecutionMetaData.FromString(row.metadata),
+    )
+    message.id.node_id = row.node_id
+    _execution(message.id.execution_id, row)
+    return message
+
+
+def task_message(row: Row[Any]) -> task_execution_pb2.TaskExecution:
+    """A stored attempt."""
+    message = task_execution_pb2.TaskExecution(
+        input_uri=row.input_uri, closure=task_execution_pb2.TaskExecutionClosure.FromString(row.closure)
+    )
+    message.id.retry_attempt = row.retry_attempt
+    message.id.node_execution_id.node_id = row.node_id
+    _execution(message.id.node_execution_id.execution_id, row)
+    task = message.id.task_id
+    task.resource_type = identifier_pb2.TASK
+    task.project, task.domain, task.name, task.version = row.project, row.domain, row.name, row.version
+    return message
+
+
+def _execution(target: Any, row: Row[Any]) -> None:
+    target.project, target.domain, target.name = (
+        row.execution_project,
+        row.execution_domain,
+        row.execution_name,
+    )
