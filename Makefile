@@ -6,7 +6,7 @@ UV := .uv/bin/uv
 TESTS ?=
 BENCH ?=
 
-.PHONY: setup test check bench clean
+.PHONY: setup demo test check bench clean
 
 setup: $(VENV)/.ready
 
@@ -19,6 +19,10 @@ $(UV):
 $(VENV)/.ready: uv.lock pyproject.toml core/pyproject.toml plugins/container/pyproject.toml | $(UV)
 	$(UV) sync --quiet --locked --compile-bytecode --python $(PYTHON)
 	@touch $@
+
+demo: setup
+	$(VENV)/bin/lacewing demo start
+	$(VENV)/bin/lacewing demo run examples/first_workflow.py greet --name World
 
 test: setup
 	$(VENV)/bin/python -m pytest $(TESTS)

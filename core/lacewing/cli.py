@@ -4,6 +4,7 @@ import importlib
 import sys
 
 _COMMANDS = {
+    "demo": ("lacewing.demo.command", "the control plane of this machine: start, stop, status, run"),
     "plugins": ("lacewing.demo.plugins", "what is installed, and what is enabled"),
 }
 _USAGE = "usage: lacewing COMMAND [ARGUMENTS]\n\ncommands:\n" + "\n".join(

@@ -25,7 +25,6 @@ class DemoSettings(BaseModel, extra="forbid", frozen=True):
     plugins: list[str] = Field(["container"], description="The enabled plugins, in the order of their calls.")
     fallback: str = Field("container", description="The backend of task types that no plugin claims.")
     plugin_settings: dict[str, dict[str, Any]] = Field({}, description="A section for each plugin.")
-    hold_seconds: float = Field(20.0, description="How long a repeated GetExecution may be held; 0 is never.")
 
 
 def home() -> Path:

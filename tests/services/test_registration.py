@@ -1,0 +1,87 @@
+"""Registration and uploads on a real SQLite and real files."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from flyteidl.admin import common_pb2, task_pb2
+from flyteidl.core import identifier_pb2
+from flyteidl.service import dataproxy_pb2
+from lacewing.adapters.blob import LocalBlobStore
+from lacewing.adapters.sql import Database, metadata, open_engine
+from lacewing.demo.app import seed
+from lacewing.errors import AlreadyExists, InvalidArgument, NotFound
+from lacewing.services.admin.dataproxy import DataProxy, Signer
+from lacewing.services.admin.registration import Registration
+from lacewing.services.rpc import Call
+from lacewing.testing.factories import make_template
+
+CALL = Call("test")
+
+
+@pytest.fixture
+async def registration(tmp_path: Path) -> AsyncIterator[Registration]:
+    engine = open_engine(f"sqlite:///{tmp_path}/db")
+    metadata.create_all(engine)
+    database = Database(engine)
+    await seed(database)
+    yield Registration(database, LocalBlobStore(), str(tmp_path / "store"))
+    database.close()
+
+
+def request(**changes: str) -> task_pb2.TaskCreateRequest:
+    template = make_template("probe", "container", image="example.org/i:1", command=["/true"])
+    for name, value in changes.items():
+        setattr(template.id, name, value)
+    return task_pb2.TaskCreateRequest(id=template.id, spec=task_pb2.TaskSpec(template=template))
+
+
+async def test_registering_again_is_told_apart_from_registering_something_else(registration: Registration):
+    await registration.CreateTask(request(), CALL)
+    with pytest.raises(AlreadyExists, match="task with identical structure already exists"):
+        await registration.CreateTask(request(), CALL)
+    other = request()
+    other.spec.template.container.image = "example.org/i:2"
+    with pytest.raises(InvalidArgument, match="different structure already exists"):
+        await registration.CreateTask(other, CALL)
+    stored = await registration.GetTask(common_pb2.ObjectGetRequest(id=request().id), CALL)
+    assert stored.closure.compiled_task.template.container.image == "example.org/i:1"
+    assert stored.closure.HasField("created_at")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"version": ""}, "missing version"),
+        ({"domain": "nope"}, r"domain \[nope\] is unrecognized by system"),
+        ({"project": "nope"}, r"project \[nope\] not found"),
+    ],
+)
+async def test_a_bad_identifier_is_refused_in_words_that_name_it(
+    registration: Registration, changes: dict[str, str], words: str
+):
+    with pytest.raises(InvalidArgument, match=words):
+        await registration.CreateTask(request(**changes), CALL)
+
+
+async def test_what_was_never_registered_is_not_found(registration: Registration):
+    identifier = identifier_pb2.Identifier(project="p", domain="d", name="n", version="v")
+    with pytest.raises(NotFound, match='missing entity of type TASK with identifier project:"p" domain:"d"'):
+        await registration.GetTask(common_pb2.ObjectGetRequest(id=identifier), CALL)
+
+
+async def test_an_upload_is_bound_to_its_path_its_content_and_its_time():
+    signer = Signer(b"secret", lambda: "http://here")
+    proxy = DataProxy("/store", signer)
+    wanted = dataproxy_pb2.CreateUploadLocationRequest(
+        project="p", domain="d", filename="f.tar.gz", content_md5=b"0" * 16
+    )
+    answer = await proxy.CreateUploadLocation(wanted, CALL)
+    assert answer.native_url == "/store/uploads/p/d/GAYDAMBQGAYDAMBQGAYDAMBQGA======/f.tar.gz"
+    query = dict(part.split("=", 1) for part in answer.signed_url.split("?")[1].split("&"))
+    md5 = "MDAwMDAwMDAwMDAwMDAwMA=="
+    assert not signer.refusal(answer.native_url, query["expires"], md5, query["signature"])
+    assert "signature" in signer.refusal("/store/other", query["expires"], md5, query["signature"])
+    wanted.filename_root = "../../x"
+    with pytest.raises(InvalidArgument, match="may not hold"):
+        await proxy.CreateUploadLocation(wanted, CALL)
