@@ -4,14 +4,17 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from flyteidl.admin import common_pb2, task_pb2
-from flyteidl.core import identifier_pb2
+from flyteidl.admin import common_pb2, execution_pb2, launch_plan_pb2, task_pb2
+from flyteidl.admin import workflow_pb2 as admin_workflow_pb2
+from flyteidl.core import identifier_pb2, workflow_pb2
 from flyteidl.service import dataproxy_pb2
 from lacewing.adapters.blob import LocalBlobStore
+from lacewing.adapters.runs import SqlRunStore
 from lacewing.adapters.sql import Database, metadata, open_engine
 from lacewing.demo.app import seed
-from lacewing.errors import AlreadyExists, InvalidArgument, NotFound
+from lacewing.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
 from lacewing.services.admin.dataproxy import DataProxy, Signer
+from lacewing.services.admin.executions import Executions
 from lacewing.services.admin.registration import Registration
 from lacewing.services.rpc import Call
 from lacewing.testing.factories import make_template
@@ -68,6 +71,41 @@ async def test_what_was_never_registered_is_not_found(registration: Registration
     identifier = identifier_pb2.Identifier(project="p", domain="d", name="n", version="v")
     with pytest.raises(NotFound, match='missing entity of type TASK with identifier project:"p" domain:"d"'):
         await registration.GetTask(common_pb2.ObjectGetRequest(id=identifier), CALL)
+
+
+async def test_an_execution_that_cannot_be_started_says_why_under_its_name(tmp_path: Path):
+    engine = open_engine(f"sqlite:///{tmp_path}/db")
+    metadata.create_all(engine)
+    database = Database(engine)
+    await seed(database)
+    registration = Registration(database, LocalBlobStore(), str(tmp_path / "store"))
+    task = request()
+    await registration.CreateTask(task, CALL)
+    template = workflow_pb2.WorkflowTemplate()
+    template.nodes.add(id="n0").task_node.reference_id.CopyFrom(task.id)
+    names = {"project": "flytesnacks", "domain": "development", "name": "wf", "version": "v1"}
+    workflow = identifier_pb2.Identifier(resource_type=identifier_pb2.WORKFLOW, **names)
+    plan = identifier_pb2.Identifier(resource_type=identifier_pb2.LAUNCH_PLAN, **names)
+    spec = admin_workflow_pb2.WorkflowSpec(template=template)
+    await registration.CreateWorkflow(admin_workflow_pb2.WorkflowCreateRequest(id=workflow, spec=spec), CALL)
+    plan_spec = launch_plan_pb2.LaunchPlanSpec(workflow_id=workflow)
+    await registration.CreateLaunchPlan(
+        launch_plan_pb2.LaunchPlanCreateRequest(id=plan, spec=plan_spec), CALL
+    )
+    (tmp_path / "file").touch()
+    executions = Executions(database, LocalBlobStore(), SqlRunStore(database), str(tmp_path / "file"))
+    wanted = execution_pb2.ExecutionCreateRequest(project="flytesnacks", domain="development", name="run1")
+    wanted.spec.launch_plan.CopyFrom(plan)
+    created = await executions.CreateExecution(wanted, CALL)
+    found = await executions.GetExecution(execution_pb2.WorkflowExecutionGetRequest(id=created.id), CALL)
+    assert "cannot write" in found.closure.error.message
+    with pytest.raises(AlreadyExists):
+        await executions.CreateExecution(wanted, CALL)
+    with pytest.raises(FailedPrecondition, match="terminal state"):
+        await executions.TerminateExecution(
+            execution_pb2.ExecutionTerminateRequest(id=created.id, cause="x"), CALL
+        )
+    database.close()
 
 
 async def test_an_upload_is_bound_to_its_path_its_content_and_its_time():

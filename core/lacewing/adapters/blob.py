@@ -4,6 +4,7 @@ A write goes to a neighbour first and is renamed into place, so a reader sees al
 """
 
 import asyncio
+import contextlib
 import os
 import uuid
 from pathlib import Path
@@ -61,5 +62,6 @@ def _write(path: Path, data: bytes) -> None:
             temporary.write_bytes(data)
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise TransientError(f"cannot write {path}: {error.strerror}", delay=5.0) from error

@@ -148,6 +148,6 @@ class Change:
         run = Run(
             self.key, self.phase, self.nodes.finish(), self.open.finish(), self.ready.finish(), self.head,
             self.tail, self.active.finish(), self.remaining, self.error, self.failed_node, self.started_at,
-            self.ended_at, self.abort_cause,
+            self.ended_at, self.abort_cause, self.run.touched | self.touched,
         )  # fmt: skip
         return Step(run, tuple(self.instructions), tuple(self.timers))

@@ -82,7 +82,8 @@ class MemoryRunStore:
         stored = self.runs[run.key]
         if stored.version != expected:
             raise ConflictError(f"run {run.key} is at version {stored.version}, not {expected}")
-        kept = replace(run, touched=frozenset())
+        changed = {node_id: run.nodes[node_id] for node_id in run.touched}
+        kept = replace(run, nodes=stored.run.nodes.update(changed), touched=frozenset())
         self.runs[run.key] = replace(stored, run=kept, version=expected + 1)
         self.saves += 1
         return expected + 1

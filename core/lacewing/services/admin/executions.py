@@ -7,6 +7,7 @@ import re
 import secrets
 from typing import Any
 
+import structlog
 from flyteidl.admin import execution_pb2, launch_plan_pb2
 from flyteidl.core import execution_pb2 as core_execution
 from flyteidl.core import identifier_pb2, interface_pb2, literals_pb2
@@ -31,6 +32,7 @@ from lacewing.services.admin.rows import (
 )
 from lacewing.services.rpc import Call
 
+log = structlog.get_logger(__name__)
 _NAME = re.compile(r"[a-z][a-z\-0-9]*$")
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _MAX_PARALLELISM = 25
@@ -69,11 +71,16 @@ class Executions:
         spec = _stored_spec(request.spec)
         folder = f"{self._root}/metadata/{key.project}/{key.domain}/{key.name}"
         await self._database.write(lambda c: _insert(c, key, spec, plan, workflow, folder))
-        await self._blobs.write(f"{folder}/inputs", inputs.SerializeToString(deterministic=True))
-        await self._blobs.write(f"{folder}/user_inputs", given.SerializeToString(deterministic=True))
-        await self._runs.create(
-            self._order(key, spec, workflow.remote_closure_identifier, f"{folder}/inputs")
-        )
+        try:
+            await self._blobs.write(f"{folder}/inputs", inputs.SerializeToString(deterministic=True))
+            await self._blobs.write(f"{folder}/user_inputs", given.SerializeToString(deterministic=True))
+            order = self._order(key, spec, workflow.remote_closure_identifier, f"{folder}/inputs")
+            await self._runs.create(order)
+        except Exception as error:
+            # The name is taken and the client may ask for it: let it find the reason there.
+            log.exception("execution could not be started", execution=str(key))
+            reason = str(error)
+            await self._database.write(lambda c: _refuse(c, _identifier(key), reason))
         return execution_pb2.ExecutionCreateResponse(id=_identifier(key))
 
     def _order(self, key: RunKey, spec: execution_pb2.ExecutionSpec, closure: str, inputs: str) -> RunSpec:
@@ -223,6 +230,18 @@ def _insert(
     }
     if not connection.execute(insert(db.executions).values(values).on_conflict_do_nothing()).rowcount:
         raise AlreadyExists(f"value with matching already exists (execution {key})")
+
+
+def _refuse(connection: Connection, identifier: Any, reason: str) -> None:
+    row = get_execution(connection, identifier)
+    closure = execution_pb2.ExecutionClosure.FromString(row.closure)
+    closure.phase = core_execution.WorkflowExecution.Phase.FAILED
+    closure.updated_at.CopyFrom(timestamp(now_text()))
+    closure.error.code, closure.error.message = "INTERNAL", reason
+    closure.error.kind = core_execution.ExecutionError.ErrorKind.SYSTEM
+    values = {"phase": "FAILED", "error_kind": "SYSTEM", "error_code": "INTERNAL"}
+    values |= {"closure": closure.SerializeToString()}
+    connection.execute(db.executions.update().where(db.executions.c.id == row.id).values(values))
 
 
 def _abort(connection: Connection, identifier: Any, cause: str) -> None:
