@@ -60,13 +60,17 @@ def free_port() -> int:
         return port
 
 
-async def pyflyte(folder: Path, port: int, workflow: str) -> str:
+def execution_name(printed: str) -> str:
+    return printed.split("/executions/")[1].split()[0].strip("./\x1b")
+
+
+async def pyflyte(folder: Path, port: int, workflow: str, argument: str = "--x") -> str:
     """What `pyflyte run --remote` prints; the name of the execution is in it."""
     (folder / "wf.py").write_text(textwrap.dedent(WORKFLOWS))
     (folder / "config.yaml").write_text(f"admin:\n  endpoint: dns:///127.0.0.1:{port}\n  insecure: true\n")
     command = [Path(sys.executable).parent / "pyflyte", "--config", "config.yaml", "run", "--remote", "wf.py"]
     done = await asyncio.to_thread(
-        subprocess.run, [*command, workflow, "--x", "3"], cwd=folder, capture_output=True, text=True
+        subprocess.run, [*command, workflow, argument, "3"], cwd=folder, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -83,13 +87,32 @@ async def finished(stub: admin_pb2_grpc.AdminServiceStub, name: str) -> executio
     raise AssertionError(f"{name} is still {execution.closure.phase}")
 
 
+async def test_a_single_task_runs_and_is_listed(tmp_path: Path):
+    port = free_port()
+    async with demo(tmp_path / "home", DemoSettings(port=port)):
+        name = execution_name(await pyflyte(tmp_path, port, "add", "--a"))
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            stub = admin_pb2_grpc.AdminServiceStub(channel)
+            execution = await finished(stub, name)
+            wanted = common_pb2.ResourceListRequest(limit=5, filters="value_in(phase,SUCCEEDED;FAILED)")
+            wanted.id.project, wanted.id.domain = "flytesnacks", "development"
+            listed = (await stub.ListExecutions(wanted)).executions
+            archive = execution_pb2.ExecutionUpdateRequest(id=execution.id, state=1)
+            await stub.UpdateExecution(archive)
+            after = (await stub.ListExecutions(wanted)).executions
+    assert core_execution.WorkflowExecution.Phase.Name(execution.closure.phase) == "SUCCEEDED"
+    assert execution.closure.workflow_id.name == ".flytegen.wf.add"
+    assert execution.spec.launch_plan.name == "wf.add"
+    assert [one.id.name for one in listed] == [name]
+    assert not after
+
+
 @pytest.mark.parametrize("workflow", ["good", "bad"])
 async def test_an_unmodified_pyflyte_runs_a_workflow(tmp_path: Path, workflow: str):
     port = free_port()
     settings = DemoSettings(port=port)
     async with demo(tmp_path / "home", settings):
-        printed = await pyflyte(tmp_path, port, workflow)
-        name = printed.split("/executions/")[1].split()[0].strip("./\x1b")
+        name = execution_name(await pyflyte(tmp_path, port, workflow))
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             stub = admin_pb2_grpc.AdminServiceStub(channel)
             execution = await finished(stub, name)

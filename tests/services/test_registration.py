@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from flyteidl.admin import common_pb2, execution_pb2, launch_plan_pb2, task_pb2
+from flyteidl.admin import common_pb2, execution_pb2, launch_plan_pb2, project_pb2, task_pb2
 from flyteidl.admin import workflow_pb2 as admin_workflow_pb2
 from flyteidl.core import identifier_pb2, workflow_pb2
 from flyteidl.service import dataproxy_pb2
@@ -15,6 +15,8 @@ from lacewing.demo.app import seed
 from lacewing.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
 from lacewing.services.admin.dataproxy import DataProxy, Signer
 from lacewing.services.admin.executions import Executions
+from lacewing.services.admin.named import Descriptions
+from lacewing.services.admin.projects import Projects
 from lacewing.services.admin.registration import Registration
 from lacewing.services.rpc import Call
 from lacewing.testing.factories import make_template
@@ -105,6 +107,43 @@ async def test_an_execution_that_cannot_be_started_says_why_under_its_name(tmp_p
         await executions.TerminateExecution(
             execution_pb2.ExecutionTerminateRequest(id=created.id, cause="x"), CALL
         )
+    database.close()
+
+
+async def test_a_conflict_of_workflows_says_which_in_its_details(registration: Registration):
+    task = request()
+    await registration.CreateTask(task, CALL)
+    names = {"project": "flytesnacks", "domain": "development", "name": "wf", "version": "v1"}
+    workflow = identifier_pb2.Identifier(resource_type=identifier_pb2.WORKFLOW, **names)
+    wanted = admin_workflow_pb2.WorkflowCreateRequest(id=workflow)
+    wanted.spec.template.nodes.add(id="n0").task_node.reference_id.CopyFrom(task.id)
+    await registration.CreateWorkflow(wanted, CALL)
+    with pytest.raises(AlreadyExists) as same:
+        await registration.CreateWorkflow(wanted, CALL)
+    assert same.value.details[0].exists_identical_structure.id == workflow
+    wanted.spec.template.nodes[0].id = "n1"
+    with pytest.raises(InvalidArgument) as other:
+        await registration.CreateWorkflow(wanted, CALL)
+    assert other.value.details[0].exists_different_structure.id == workflow
+
+
+async def test_a_description_is_kept_with_what_it_describes(tmp_path: Path):
+    engine = open_engine(f"sqlite:///{tmp_path}/db")
+    metadata.create_all(engine)
+    database = Database(engine)
+    await seed(database)
+    registration = Registration(database, LocalBlobStore(), str(tmp_path / "store"))
+    described = request()
+    described.spec.description.long_description.value = "long"
+    await registration.CreateTask(described, CALL)
+    get = common_pb2.ObjectGetRequest(id=described.id)
+    found = await Descriptions(database).GetDescriptionEntity(get, CALL)
+    assert found.long_description.value == "long"
+    archived = project_pb2.Project(id="flytesnacks", state=project_pb2.Project.ARCHIVED)
+    await Projects(database).UpdateProject(archived, CALL)
+    with pytest.raises(InvalidArgument, match="is not active") as refused:
+        await registration.CreateTask(described, CALL)
+    assert refused.value.details == (project_pb2.InactiveProject(id="flytesnacks"),)
     database.close()
 
 

@@ -34,9 +34,13 @@ from lacewing.engine.loop import Loop
 from lacewing.hooks.loader import load_plugins
 from lacewing.model.ids import RunKey
 from lacewing.services import db
+from lacewing.services.admin.attributes import Attributes
 from lacewing.services.admin.dataproxy import DataProxy, Signer, upload_app
+from lacewing.services.admin.entities import EntityLists, LaunchPlans
 from lacewing.services.admin.events import ingest
 from lacewing.services.admin.executions import Executions
+from lacewing.services.admin.named import Descriptions, NamedEntities
+from lacewing.services.admin.projects import Projects
 from lacewing.services.admin.registration import Registration
 from lacewing.services.admin.rows import DOMAINS, now_text
 from lacewing.services.admin.views import Views
@@ -107,6 +111,12 @@ async def demo(home: Path, settings: DemoSettings) -> AsyncIterator[None]:
         Registration(database, blobs, root),
         Executions(database, blobs, runs, root),
         Views(database, blobs),
+        EntityLists(database),
+        LaunchPlans(database),
+        NamedEntities(database),
+        Descriptions(database),
+        Projects(database),
+        Attributes(database),
         About(),
     )
     services = {

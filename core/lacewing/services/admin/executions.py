@@ -8,7 +8,7 @@ import secrets
 from typing import Any
 
 import structlog
-from flyteidl.admin import execution_pb2, launch_plan_pb2
+from flyteidl.admin import common_pb2, execution_pb2, launch_plan_pb2
 from flyteidl.core import execution_pb2 as core_execution
 from flyteidl.core import identifier_pb2, interface_pb2, literals_pb2
 from sqlalchemy import Connection, Row
@@ -21,7 +21,9 @@ from lacewing.model.ids import RunKey
 from lacewing.model.run import RunSpec
 from lacewing.ports import BlobStore, RunStore
 from lacewing.services import db
+from lacewing.services.admin.entities import place
 from lacewing.services.admin.events import ENDED_RUNS, ended
+from lacewing.services.admin.listing import EXECUTIONS, has_filter, list_rows
 from lacewing.services.admin.rows import (
     check_place,
     execution_columns,
@@ -30,6 +32,7 @@ from lacewing.services.admin.rows import (
     now_text,
     timestamp,
 )
+from lacewing.services.admin.single_task import SingleTasks
 from lacewing.services.rpc import Call
 
 log = structlog.get_logger(__name__)
@@ -37,6 +40,7 @@ _NAME = re.compile(r"[a-z][a-z\-0-9]*$")
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _MAX_PARALLELISM = 25
 _INLINE_BYTES = 2 * 2**20
+_LISTED_ERROR = 100
 
 
 class Executions:
@@ -44,6 +48,7 @@ class Executions:
 
     def __init__(self, database: Database, blobs: BlobStore, runs: RunStore, root: str) -> None:
         self._database, self._blobs, self._runs, self._root = database, blobs, runs, root
+        self._single_tasks = SingleTasks(database, blobs, root)
 
     async def CreateExecution(
         self, request: execution_pb2.ExecutionCreateRequest, call: Call
@@ -53,14 +58,7 @@ class Executions:
             if not getattr(request, name):
                 raise InvalidArgument(f"missing {name}")
         name = _name(request.name)
-        plan_id = request.spec.launch_plan
-        if plan_id.resource_type != identifier_pb2.LAUNCH_PLAN:
-            raise InvalidArgument(
-                "only launch plans can be executed so far; register a workflow around the task"
-            )
-        plan, workflow = await self._database.read(
-            lambda c: _plan(c, request.project, request.domain, plan_id)
-        )
+        plan, workflow = await self._target(request)
         given = request.inputs if request.HasField("inputs") else request.spec.inputs
         inputs = merge_inputs(
             given,
@@ -82,6 +80,17 @@ class Executions:
             reason = str(error)
             await self._database.write(lambda c: _refuse(c, _identifier(key), reason))
         return execution_pb2.ExecutionCreateResponse(id=_identifier(key))
+
+    async def _target(self, request: execution_pb2.ExecutionCreateRequest) -> tuple[Row[Any], Row[Any]]:
+        """The launch plan and the workflow to run; a task by itself gets some made around it."""
+        wanted, where = request.spec.launch_plan, (request.project, request.domain)
+        if wanted.resource_type == identifier_pb2.LAUNCH_PLAN:
+            return await self._database.read(lambda c: _plan(c, *where, wanted))
+        if wanted.resource_type != identifier_pb2.TASK:
+            kind = identifier_pb2.ResourceType.Name(wanted.resource_type).lower()
+            raise InvalidArgument(f"only a launch plan or a task can be executed, and no {kind}")
+        task = await self._database.read(lambda c: _task(c, *where, wanted))
+        return await self._single_tasks.ensure_single_task_workflow(task)
 
     def _order(self, key: RunKey, spec: execution_pb2.ExecutionSpec, closure: str, inputs: str) -> RunSpec:
         raw = spec.raw_output_data_config.output_location_prefix
@@ -105,6 +114,38 @@ class Executions:
     async def GetExecution(self, request: Any, call: Call) -> execution_pb2.Execution:
         """An execution with its full error."""
         return execution_message(await self._database.read(lambda c: get_execution(c, request.id)))
+
+    async def ListExecutions(
+        self, request: common_pb2.ResourceListRequest, call: Call
+    ) -> execution_pb2.ExecutionList:
+        """Executions of a project and domain. Archived ones show only if the filters speak of the state."""
+        scope: dict[str, Any] = {f"execution_{name}": value for name, value in place(request.id).items()}
+        if not has_filter(EXECUTIONS, request.filters, "state"):
+            scope["state"] = execution_pb2.EXECUTION_ACTIVE
+        rows, token = await self._database.read(
+            lambda c: list_rows(
+                c,
+                EXECUTIONS,
+                scope=scope,
+                filters=request.filters,
+                limit=request.limit,
+                token=request.token,
+                sort_by=request.sort_by,
+            )
+        )
+        found = [execution_message(row) for row in rows]
+        for execution in found:
+            trim_error(execution.closure)
+        return execution_pb2.ExecutionList(executions=found, token=token)
+
+    async def UpdateExecution(
+        self, request: execution_pb2.ExecutionUpdateRequest, call: Call
+    ) -> execution_pb2.ExecutionUpdateResponse:
+        """Archive an execution, or bring it back."""
+        if request.state not in execution_pb2.ExecutionState.values():
+            raise InvalidArgument(f"unrecognized execution state {request.state}")
+        await self._database.write(lambda c: _set_state(c, request))
+        return execution_pb2.ExecutionUpdateResponse()
 
     async def TerminateExecution(self, request: Any, call: Call) -> execution_pb2.ExecutionTerminateResponse:
         """Note the abort, then have the engine carry it out."""
@@ -204,6 +245,13 @@ def _plan(
     return plan, get_entity(connection, identifier_pb2.WORKFLOW, workflow_id)
 
 
+def _task(
+    connection: Connection, project: str, domain: str, identifier: identifier_pb2.Identifier
+) -> Row[Any]:
+    check_place(connection, project, domain)
+    return get_entity(connection, identifier_pb2.TASK, identifier)
+
+
 def _insert(
     connection: Connection, key: RunKey, spec: Any, plan: Row[Any], workflow: Row[Any], folder: str
 ) -> None:
@@ -220,7 +268,7 @@ def _insert(
         "mode": spec.metadata.mode,
         "inputs_uri": f"{folder}/inputs",
         "user_inputs_uri": f"{folder}/user_inputs",
-        "launch_entity": "launch_plan",
+        "launch_entity": "task" if spec.launch_plan.resource_type == identifier_pb2.TASK else "launch_plan",
         "spec": spec.SerializeToString(),
         "closure": closure.SerializeToString(),
         "created_at": at,
@@ -230,6 +278,21 @@ def _insert(
     }
     if not connection.execute(insert(db.executions).values(values).on_conflict_do_nothing()).rowcount:
         raise AlreadyExists(f"value with matching already exists (execution {key})")
+
+
+def trim_error(closure: Any) -> None:
+    """Cut a listed error's message to 100 characters; who wants it whole asks for the one."""
+    if closure.HasField("error"):
+        closure.error.message = closure.error.message[:_LISTED_ERROR]
+
+
+def _set_state(connection: Connection, request: execution_pb2.ExecutionUpdateRequest) -> None:
+    row = get_execution(connection, request.id)
+    closure = execution_pb2.ExecutionClosure.FromString(row.closure)
+    closure.state_change_details.state = request.state
+    closure.state_change_details.occurred_at.CopyFrom(timestamp(now_text()))
+    values = {"state": request.state, "closure": closure.SerializeToString()}
+    connection.execute(db.executions.update().where(db.executions.c.id == row.id).values(values))
 
 
 def _refuse(connection: Connection, identifier: Any, reason: str) -> None:

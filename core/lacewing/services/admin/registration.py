@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flyteidl.admin import launch_plan_pb2, task_pb2, workflow_pb2
+from flyteidl.admin.description_entity_pb2 import DescriptionEntity
 from flyteidl.core import identifier_pb2, interface_pb2
 from google.protobuf.message import Message
 from sqlalchemy import Connection, Row, Table
@@ -20,6 +21,7 @@ from lacewing.compiler.types import castable, literal_type
 from lacewing.errors import AlreadyExists, InvalidArgument
 from lacewing.ports import BlobStore
 from lacewing.services import db
+from lacewing.services.admin.descriptions import save_description
 from lacewing.services.admin.rows import (
     check_identifier,
     check_place,
@@ -59,7 +61,7 @@ class Registration:
             "short_description": request.spec.description.short_description,
             "closure": closure.SerializeToString(),
         }
-        await self._insert(TASK, "task", request.id, _digest(compiled), values)
+        await self._insert(TASK, "task", request.id, _digest(compiled), values, _described(request.spec))
         return task_pb2.TaskCreateResponse()
 
     async def GetTask(self, request: Any, call: Call) -> task_pb2.Task:
@@ -99,7 +101,7 @@ class Registration:
             "short_description": request.spec.description.short_description,
             "typed_interface": template.interface.SerializeToString(),
         }
-        await self._insert(WORKFLOW, "workflow", request.id, digest, values)
+        await self._insert(WORKFLOW, "workflow", request.id, digest, values, _described(request.spec))
         return workflow_pb2.WorkflowCreateResponse()
 
     async def GetWorkflow(self, request: Any, call: Call) -> workflow_pb2.Workflow:
@@ -148,9 +150,16 @@ class Registration:
         identifier: identifier_pb2.Identifier,
         digest: bytes,
         values: Mapping[str, Any],
+        description: DescriptionEntity | None = None,
     ) -> None:
         table = {TASK: db.tasks, WORKFLOW: db.workflows, LAUNCH_PLAN: db.launch_plans}[kind]
-        await self._database.write(lambda c: _insert(c, table, word, identifier, digest, values))
+
+        def save(connection: Connection) -> None:
+            _insert(connection, table, word, identifier, digest, values)
+            if description is not None:
+                save_description(connection, identifier, description)
+
+        await self._database.write(save)
 
 
 def _insert(
@@ -162,12 +171,25 @@ def _insert(
     if connection.execute(insert(table).values(row).on_conflict_do_nothing()).rowcount:
         return
     stored = find(connection, table, entity_columns(identifier))
-    if stored is not None and stored.digest == digest:
-        raise AlreadyExists(f"{word} with identical structure already exists")
+    same = stored is not None and stored.digest == digest
+    details = [_reason(same, identifier)] if table is db.workflows else []
+    if same:
+        raise AlreadyExists(f"{word} with identical structure already exists", details=details)
     raise InvalidArgument(
         f"{identifier.name} {word} with different structure already exists."
-        f" (Please register a new version of the {word})"
+        f" (Please register a new version of the {word})",
+        details=details,
     )
+
+
+def _reason(same: bool, identifier: identifier_pb2.Identifier) -> workflow_pb2.CreateWorkflowFailureReason:
+    found = workflow_pb2.CreateWorkflowFailureReason()
+    (found.exists_identical_structure if same else found.exists_different_structure).id.CopyFrom(identifier)
+    return found
+
+
+def _described(spec: Any) -> DescriptionEntity | None:
+    return spec.description if spec.HasField("description") else None
 
 
 def _digest(*messages: Message) -> bytes:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from flyteidl.admin import project_pb2
 from flyteidl.core import identifier_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy import Connection, Row, Table, select
@@ -105,6 +106,8 @@ def check_place(connection: Connection, project: str, domain: str) -> None:
             f" err: [project [{project}] not found]"
         )
     if row.state:
-        raise InvalidArgument(f"project [{project}] is not active")
+        # Flyte's scheduler looks for the detail and drops the firing.
+        detail = project_pb2.InactiveProject(id=project)
+        raise InvalidArgument(f"project [{project}] is not active", details=[detail])
     if domain not in DOMAINS:
         raise InvalidArgument(f"domain [{domain}] is unrecognized by system")

@@ -4,13 +4,14 @@ from typing import Any
 
 from flyteidl.admin import node_execution_pb2, task_execution_pb2
 from flyteidl.core import identifier_pb2
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row
 
 from lacewing.adapters.sql import Database
-from lacewing.errors import InvalidArgument, NotFound
+from lacewing.errors import NotFound
 from lacewing.ports import BlobStore
 from lacewing.services import db
-from lacewing.services.admin.executions import read_literals
+from lacewing.services.admin.executions import read_literals, trim_error
+from lacewing.services.admin.listing import NODE_EXECUTIONS, TASK_EXECUTIONS, Listing, list_rows
 from lacewing.services.admin.rows import execution_columns, find
 from lacewing.services.rpc import Call
 
@@ -26,16 +27,13 @@ class Views:
         return node_message(await self._database.read(lambda c: _node_row(c, request.id)))
 
     async def ListNodeExecutions(self, request: Any, call: Call) -> node_execution_pb2.NodeExecutionList:
-        """A run's nodes in the order of their creation, a page at a time."""
-        limit, offset = page(request)
-        columns = execution_columns(request.workflow_execution_id)
-
-        rows = await self._database.read(lambda c: _rows(c, db.node_executions, columns, limit, offset))
+        """A run's top-level nodes, a page at a time."""
+        scope: dict[str, Any] = {**execution_columns(request.workflow_execution_id), "parent_id": None}
+        rows, token = await self._list(NODE_EXECUTIONS, scope, request)
         nodes = [node_message(row) for row in rows]
         for node in nodes:
-            if node.closure.HasField("error"):
-                node.closure.error.message = node.closure.error.message[:100]
-        return node_execution_pb2.NodeExecutionList(node_executions=nodes, token=_token(rows, limit, offset))
+            trim_error(node.closure)
+        return node_execution_pb2.NodeExecutionList(node_executions=nodes, token=token)
 
     async def GetNodeExecutionData(
         self, request: Any, call: Call
@@ -51,12 +49,26 @@ class Views:
 
     async def ListTaskExecutions(self, request: Any, call: Call) -> task_execution_pb2.TaskExecutionList:
         """A node's attempts, a page at a time."""
-        limit, offset = page(request)
         node = request.node_execution_id
-        columns = {**execution_columns(node.execution_id), "node_id": node.node_id}
-        rows = await self._database.read(lambda c: _rows(c, db.task_executions, columns, limit, offset))
+        scope = {**execution_columns(node.execution_id), "node_id": node.node_id}
+        rows, token = await self._list(TASK_EXECUTIONS, scope, request)
         found = [task_message(row) for row in rows]
-        return task_execution_pb2.TaskExecutionList(task_executions=found, token=_token(rows, limit, offset))
+        return task_execution_pb2.TaskExecutionList(task_executions=found, token=token)
+
+    async def _list(
+        self, listing: Listing, scope: dict[str, Any], request: Any
+    ) -> tuple[list[Row[Any]], str]:
+        return await self._database.read(
+            lambda c: list_rows(
+                c,
+                listing,
+                scope=scope,
+                filters=request.filters,
+                limit=request.limit,
+                token=request.token,
+                sort_by=request.sort_by,
+            )
+        )
 
     async def GetTaskExecution(self, request: Any, call: Call) -> task_execution_pb2.TaskExecution:
         """One attempt."""
@@ -77,26 +89,6 @@ class Views:
         answer.full_outputs.CopyFrom(await read_literals(self._blobs, output_uri))
         base = f"flyte://v1/{row.execution_project}/{row.execution_domain}/{row.execution_name}/{place}"
         answer.flyte_urls.inputs, answer.flyte_urls.outputs = f"{base}/i", f"{base}/o"
-
-
-def page(request: Any) -> tuple[int, int]:
-    """Limit and offset of a list request; raises InvalidArgument."""
-    if not request.limit:
-        raise InvalidArgument("invalid value for limit")
-    if request.token and not request.token.isdigit():
-        raise InvalidArgument(f"invalid value for token: {request.token!r} is no offset")
-    return request.limit, int(request.token or 0)
-
-
-def _token(rows: list[Row[Any]], limit: int, offset: int) -> str:
-    return str(offset + limit) if len(rows) == limit else ""
-
-
-def _rows(connection: Connection, table: Any, columns: Any, limit: int, offset: int) -> list[Row[Any]]:
-    query = select(table).order_by(table.c.id).limit(limit).offset(offset)
-    for name, value in columns.items():
-        query = query.where(table.c[name] == value)
-    return list(connection.execute(query))
 
 
 def _node_row(connection: Connection, identifier: identifier_pb2.NodeExecutionIdentifier) -> Row[Any]:
