@@ -103,7 +103,7 @@ async def test_an_execution_that_cannot_be_started_says_why_under_its_name(tmp_p
     assert "cannot write" in found.closure.error.message
     with pytest.raises(AlreadyExists):
         await executions.CreateExecution(wanted, CALL)
-    with pytest.raises(FailedPrecondition, match="terminal state"):
+    with pytest.raises(FailedPrecondition, match="already terminated"):
         await executions.TerminateExecution(
             execution_pb2.ExecutionTerminateRequest(id=created.id, cause="x"), CALL
         )

@@ -37,7 +37,7 @@ from lacewing.services import db
 from lacewing.services.admin.attributes import Attributes
 from lacewing.services.admin.dataproxy import DataProxy, Signer, upload_app
 from lacewing.services.admin.entities import EntityLists, LaunchPlans
-from lacewing.services.admin.events import ingest
+from lacewing.services.admin.events import Events, ingest
 from lacewing.services.admin.executions import Executions
 from lacewing.services.admin.named import Descriptions, NamedEntities
 from lacewing.services.admin.projects import Projects
@@ -110,6 +110,7 @@ async def demo(home: Path, settings: DemoSettings) -> AsyncIterator[None]:
     admin = Combined(
         Registration(database, blobs, root),
         Executions(database, blobs, runs, root),
+        Events(database),
         Views(database, blobs),
         EntityLists(database),
         LaunchPlans(database),

@@ -22,7 +22,7 @@ from lacewing.model.run import RunSpec
 from lacewing.ports import BlobStore, RunStore
 from lacewing.services import db
 from lacewing.services.admin.entities import place
-from lacewing.services.admin.events import ENDED_RUNS, ended
+from lacewing.services.admin.ingest import TERMINAL, already_terminal
 from lacewing.services.admin.listing import EXECUTIONS, has_filter, list_rows
 from lacewing.services.admin.rows import (
     check_place,
@@ -309,8 +309,8 @@ def _refuse(connection: Connection, identifier: Any, reason: str) -> None:
 
 def _abort(connection: Connection, identifier: Any, cause: str) -> None:
     row = get_execution(connection, identifier)
-    if row.phase in ENDED_RUNS:
-        raise ended(row.phase)
+    if row.phase in TERMINAL:
+        raise already_terminal("Cannot abort an already terminated workflow execution", row.phase)
     closure = execution_pb2.ExecutionClosure.FromString(row.closure)
     closure.phase = core_execution.WorkflowExecution.Phase.ABORTING
     closure.abort_metadata.cause = cause

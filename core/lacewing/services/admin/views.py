@@ -27,13 +27,21 @@ class Views:
         return node_message(await self._database.read(lambda c: _node_row(c, request.id)))
 
     async def ListNodeExecutions(self, request: Any, call: Call) -> node_execution_pb2.NodeExecutionList:
-        """A run's top-level nodes, a page at a time."""
-        scope: dict[str, Any] = {**execution_columns(request.workflow_execution_id), "parent_id": None}
+        """A run's top-level nodes, or those of one parent, a page at a time."""
+        run = request.workflow_execution_id
+        parent = await self._parent(run, request.unique_parent_id)
+        scope: dict[str, Any] = {**execution_columns(run), "parent_id": parent}
         rows, token = await self._list(NODE_EXECUTIONS, scope, request)
         nodes = [node_message(row) for row in rows]
         for node in nodes:
             trim_error(node.closure)
         return node_execution_pb2.NodeExecutionList(node_executions=nodes, token=token)
+
+    async def _parent(self, run: identifier_pb2.WorkflowExecutionIdentifier, node_id: str) -> int | None:
+        if not node_id:
+            return None
+        identifier = identifier_pb2.NodeExecutionIdentifier(execution_id=run, node_id=node_id)
+        return int((await self._database.read(lambda c: _node_row(c, identifier))).id)
 
     async def GetNodeExecutionData(
         self, request: Any, call: Call
