@@ -12,7 +12,15 @@ from sqlalchemy import Connection, Row, update
 from lacewing.adapters.sql import Database
 from lacewing.errors import InvalidArgument, NotFound
 from lacewing.services import db
-from lacewing.services.admin.listing import LAUNCH_PLANS, NAMED, TASKS, WORKFLOWS, Listing, list_rows
+from lacewing.services.admin.listing import (
+    LAUNCH_PLANS,
+    NAMED,
+    TASKS,
+    WORKFLOWS,
+    Listing,
+    list_page,
+    list_rows,
+)
 from lacewing.services.admin.registration import launch_plan_message, task_message
 from lacewing.services.admin.rows import entity_columns, get_entity, now_text, timestamp
 from lacewing.services.rpc import Call
@@ -54,17 +62,7 @@ class EntityLists:
     async def _names(
         self, kind: int, request: common_pb2.NamedEntityIdentifierListRequest
     ) -> common_pb2.NamedEntityIdentifierList:
-        rows, token = await self._database.read(
-            lambda c: list_rows(
-                c,
-                NAMED[kind],
-                scope=place(request),
-                filters=request.filters,
-                limit=request.limit,
-                token=request.token,
-                sort_by=request.sort_by,
-            )
-        )
+        rows, token = await list_page(self._database, NAMED[kind], request, place(request))
         names = [
             common_pb2.NamedEntityIdentifier(project=row.project, domain=row.domain, name=row.name)
             for row in rows
@@ -91,16 +89,7 @@ class LaunchPlans:
     ) -> launch_plan_pb2.LaunchPlanList:
         """The active launch plans of a project and domain."""
         scope: dict[str, Any] = {**place(request), "state": _ACTIVE}
-        rows, token = await self._database.read(
-            lambda c: list_rows(
-                c,
-                LAUNCH_PLANS,
-                scope=scope,
-                limit=request.limit,
-                token=request.token,
-                sort_by=request.sort_by,
-            )
-        )
+        rows, token = await list_page(self._database, LAUNCH_PLANS, request, scope)
         plans = [launch_plan_message(row) for row in rows]
         return launch_plan_pb2.LaunchPlanList(launch_plans=plans, token=token)
 
@@ -136,17 +125,7 @@ async def list_entities(
     scope = place(request.id)
     if request.id.name:
         scope["name"] = request.id.name
-    return await database.read(
-        lambda c: list_rows(
-            c,
-            listing,
-            scope=scope,
-            filters=request.filters,
-            limit=request.limit,
-            token=request.token,
-            sort_by=request.sort_by,
-        )
-    )
+    return await list_page(database, listing, request, scope)
 
 
 def required(message: Any, name: str) -> str:

@@ -23,7 +23,7 @@ from lacewing.ports import BlobStore, RunStore
 from lacewing.services import db
 from lacewing.services.admin.entities import place
 from lacewing.services.admin.ingest import TERMINAL, already_terminal
-from lacewing.services.admin.listing import EXECUTIONS, has_filter, list_rows
+from lacewing.services.admin.listing import EXECUTIONS, has_filter, list_page
 from lacewing.services.admin.rows import (
     check_place,
     execution_columns,
@@ -122,17 +122,7 @@ class Executions:
         scope: dict[str, Any] = {f"execution_{name}": value for name, value in place(request.id).items()}
         if not has_filter(EXECUTIONS, request.filters, "state"):
             scope["state"] = execution_pb2.EXECUTION_ACTIVE
-        rows, token = await self._database.read(
-            lambda c: list_rows(
-                c,
-                EXECUTIONS,
-                scope=scope,
-                filters=request.filters,
-                limit=request.limit,
-                token=request.token,
-                sort_by=request.sort_by,
-            )
-        )
+        rows, token = await list_page(self._database, EXECUTIONS, request, scope)
         found = [execution_message(row) for row in rows]
         for execution in found:
             trim_error(execution.closure)

@@ -25,11 +25,12 @@ from sqlalchemy import (
     select,
 )
 
+from lacewing.adapters.sql import Database
 from lacewing.errors import InvalidArgument
 from lacewing.services import db
 from lacewing.services.admin.filters import Filter, condition, parse_filters
 
-__all__ = ["Filter", "Foreign", "Listing", "list_rows", "parse_filters"]
+__all__ = ["Filter", "Foreign", "Listing", "list_page", "list_rows", "parse_filters"]
 
 _OFFSET = re.compile(r"[0-9]{1,18}", re.ASCII)
 _SHORT = {
@@ -107,6 +108,31 @@ def list_rows(
         query = query.limit(limit)
     rows = list(connection.execute(query))
     return rows, str(offset + len(rows)) if limit and len(rows) == limit else ""
+
+
+async def list_page(
+    database: Database,
+    listing: Listing,
+    request: Any,
+    scope: Mapping[str, Any],
+    *,
+    require_limit: bool = True,
+    extra: Sequence[ColumnElement[bool]] = (),
+) -> tuple[list[Row[Any]], str]:
+    """`list_rows` for a list request: its limit, token and sort key, and its filters if it has any."""
+    return await database.read(
+        lambda connection: list_rows(
+            connection,
+            listing,
+            scope=scope,
+            filters=getattr(request, "filters", ""),
+            limit=request.limit,
+            token=request.token,
+            sort_by=request.sort_by,
+            require_limit=require_limit,
+            extra=extra,
+        )
+    )
 
 
 def has_filter(listing: Listing, filters: str, name: str) -> bool:

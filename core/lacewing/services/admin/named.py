@@ -14,7 +14,7 @@ from lacewing.errors import InvalidArgument, NotFound
 from lacewing.services import db
 from lacewing.services.admin.descriptions import note_named_entity
 from lacewing.services.admin.entities import place, required
-from lacewing.services.admin.listing import DESCRIPTIONS, NAMED, list_rows
+from lacewing.services.admin.listing import DESCRIPTIONS, NAMED, list_page, list_rows
 from lacewing.services.admin.rows import entity_columns, find, missing
 from lacewing.services.rpc import Call
 
@@ -34,18 +34,7 @@ class NamedEntities:
         """Names with what is noted of them. Wrappers of single tasks show only if a filter is given."""
         listing = NAMED[_kind(request.resource_type)]
         extra = [] if request.filters else [~listing.table.c.name.startswith(WRAPPER_PREFIX, autoescape=True)]
-        rows, token = await self._database.read(
-            lambda c: list_rows(
-                c,
-                listing,
-                scope=place(request),
-                filters=request.filters,
-                limit=request.limit,
-                token=request.token,
-                sort_by=request.sort_by,
-                extra=extra,
-            )
-        )
+        rows, token = await list_page(self._database, listing, request, place(request), extra=extra)
         return common_pb2.NamedEntityList(entities=[_named_message(row) for row in rows], token=token)
 
     async def GetNamedEntity(
@@ -97,17 +86,7 @@ class Descriptions:
         scope: dict[str, Any] = {**place(request.id), "resource_type": _kind(request.resource_type)}
         if request.id.name:
             scope["name"] = request.id.name
-        rows, token = await self._database.read(
-            lambda c: list_rows(
-                c,
-                DESCRIPTIONS,
-                scope=scope,
-                filters=request.filters,
-                limit=request.limit,
-                token=request.token,
-                sort_by=request.sort_by,
-            )
-        )
+        rows, token = await list_page(self._database, DESCRIPTIONS, request, scope)
         found = [_description_message(row) for row in rows]
         return description_entity_pb2.DescriptionEntityList(descriptionEntities=found, token=token)
 

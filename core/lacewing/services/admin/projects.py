@@ -10,7 +10,7 @@ from sqlalchemy.dialects.sqlite import insert
 from lacewing.adapters.sql import Database
 from lacewing.errors import AlreadyExists, InvalidArgument, NotFound
 from lacewing.services import db
-from lacewing.services.admin.listing import PROJECTS, list_rows
+from lacewing.services.admin.listing import PROJECTS, list_page
 from lacewing.services.admin.rows import DOMAINS, find, now_text
 from lacewing.services.rpc import Call
 
@@ -61,18 +61,13 @@ class Projects:
     async def ListProjects(self, request: project_pb2.ProjectListRequest, call: Call) -> project_pb2.Projects:
         """Projects by their id. Archived ones show only if a filter is given. No limit means all."""
         hidden = db.projects.c.state != project_pb2.Project.ARCHIVED
-        rows, token = await self._database.read(
-            lambda c: list_rows(
-                c,
-                PROJECTS,
-                scope={},
-                filters=request.filters,
-                limit=request.limit,
-                token=request.token,
-                sort_by=request.sort_by,
-                require_limit=False,
-                extra=[] if request.filters else [hidden],
-            )
+        rows, token = await list_page(
+            self._database,
+            PROJECTS,
+            request,
+            {},
+            require_limit=False,
+            extra=[] if request.filters else [hidden],
         )
         return project_pb2.Projects(projects=[_message(row) for row in rows], token=token)
 

@@ -31,11 +31,6 @@ def now_text() -> str:
     return datetime.now(UTC).strftime(_FORM)
 
 
-def time_text(at: Timestamp) -> str:
-    """A timestamp, as stored."""
-    return at.ToDatetime().strftime(_FORM)
-
-
 def timestamp(text: str) -> Timestamp:
     """A stored time as a message."""
     found = Timestamp()

@@ -11,7 +11,7 @@ from lacewing.errors import NotFound
 from lacewing.ports import BlobStore
 from lacewing.services import db
 from lacewing.services.admin.executions import read_literals, trim_error
-from lacewing.services.admin.listing import NODE_EXECUTIONS, TASK_EXECUTIONS, Listing, list_rows
+from lacewing.services.admin.listing import NODE_EXECUTIONS, TASK_EXECUTIONS, list_page
 from lacewing.services.admin.rows import execution_columns, find
 from lacewing.services.rpc import Call
 
@@ -31,7 +31,7 @@ class Views:
         run = request.workflow_execution_id
         parent = await self._parent(run, request.unique_parent_id)
         scope: dict[str, Any] = {**execution_columns(run), "parent_id": parent}
-        rows, token = await self._list(NODE_EXECUTIONS, scope, request)
+        rows, token = await list_page(self._database, NODE_EXECUTIONS, request, scope)
         nodes = [node_message(row) for row in rows]
         for node in nodes:
             trim_error(node.closure)
@@ -59,24 +59,9 @@ class Views:
         """A node's attempts, a page at a time."""
         node = request.node_execution_id
         scope = {**execution_columns(node.execution_id), "node_id": node.node_id}
-        rows, token = await self._list(TASK_EXECUTIONS, scope, request)
+        rows, token = await list_page(self._database, TASK_EXECUTIONS, request, scope)
         found = [task_message(row) for row in rows]
         return task_execution_pb2.TaskExecutionList(task_executions=found, token=token)
-
-    async def _list(
-        self, listing: Listing, scope: dict[str, Any], request: Any
-    ) -> tuple[list[Row[Any]], str]:
-        return await self._database.read(
-            lambda c: list_rows(
-                c,
-                listing,
-                scope=scope,
-                filters=request.filters,
-                limit=request.limit,
-                token=request.token,
-                sort_by=request.sort_by,
-            )
-        )
 
     async def GetTaskExecution(self, request: Any, call: Call) -> task_execution_pb2.TaskExecution:
         """One attempt."""
