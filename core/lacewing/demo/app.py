@@ -16,6 +16,7 @@ import structlog
 import uvicorn
 from flyteidl.admin import project_pb2, version_pb2
 from flyteidl.service import admin_pb2, dataproxy_pb2
+from google.protobuf.descriptor import ServiceDescriptor
 from sqlalchemy.dialects.sqlite import insert
 
 from lacewing import POD, __version__
@@ -44,6 +45,7 @@ from lacewing.services.admin.projects import Projects
 from lacewing.services.admin.registration import Registration
 from lacewing.services.admin.rows import DOMAINS, now_text
 from lacewing.services.admin.views import Views
+from lacewing.services.gateway import add_gateway
 from lacewing.services.rpc import Call, grpc_server
 
 log = structlog.get_logger(__name__)
@@ -81,9 +83,33 @@ class Combined:
 def seed(database: Database) -> Coroutine[Any, Any, Any]:
     """Have the project that Flyte's tools assume."""
     at = now_text()
-    values = {"identifier": "flytesnacks", "name": "flytesnacks", "labels": b"", "created_at": at}
+    name = "flytesnacks"
+    values = {"identifier": name, "name": name, "description": f"{name} description", "created_at": at}
     statement = insert(db.projects).values(values).on_conflict_do_nothing()
     return database.write(lambda connection: connection.execute(statement))
+
+
+def admin_services(
+    database: Database, blobs: LocalBlobStore, runs: SqlRunStore, root: str, signer: Signer
+) -> dict[ServiceDescriptor, object]:
+    """Who answers for which service, over gRPC and HTTP alike."""
+    admin = Combined(
+        Registration(database, blobs, root),
+        Executions(database, blobs, runs, root),
+        Events(database),
+        Views(database, blobs),
+        EntityLists(database),
+        LaunchPlans(database),
+        NamedEntities(database),
+        Descriptions(database),
+        Projects(database),
+        Attributes(database),
+        About(),
+    )
+    return {
+        admin_pb2.DESCRIPTOR.services_by_name["AdminService"]: admin,
+        dataproxy_pb2.DESCRIPTOR.services_by_name["DataProxyService"]: DataProxy(root, signer),
+    }
 
 
 @contextlib.asynccontextmanager
@@ -107,23 +133,9 @@ async def demo(home: Path, settings: DemoSettings) -> AsyncIterator[None]:
     effects = Effects(registry, cluster, RunFiles(blobs))
     loop = Loop(runs, blobs, TableEvents(ingest(database)), effects, SystemClock())
     signer = Signer(_secret(home), lambda: f"http://{settings.host}:{settings.port}")
-    admin = Combined(
-        Registration(database, blobs, root),
-        Executions(database, blobs, runs, root),
-        Events(database),
-        Views(database, blobs),
-        EntityLists(database),
-        LaunchPlans(database),
-        NamedEntities(database),
-        Descriptions(database),
-        Projects(database),
-        Attributes(database),
-        About(),
-    )
-    services = {
-        admin_pb2.DESCRIPTOR.services_by_name["AdminService"]: admin,
-        dataproxy_pb2.DESCRIPTOR.services_by_name["DataProxyService"]: DataProxy(root, signer),
-    }
+    services = admin_services(database, blobs, runs, root, signer)
+    app = upload_app(root, signer)
+    add_gateway(app, services, settings.origins)
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(database.close)
         work = [loop.work() for _ in range(_WORKERS)]
@@ -136,7 +148,7 @@ async def demo(home: Path, settings: DemoSettings) -> AsyncIterator[None]:
         await stack.enter_async_context(_background(work))
         await cluster.start()
         stack.push_async_callback(cluster.close)
-        await stack.enter_async_context(_serving(home, settings, services, upload_app(root, signer)))
+        await stack.enter_async_context(_serving(home, settings, services, app))
         yield
 
 

@@ -15,6 +15,7 @@ class DemoSettings(BaseModel, extra="forbid", frozen=True):
 
     port: int = Field(30080, description="The one port for gRPC and HTTP.")
     host: str = Field("127.0.0.1", description="The address to listen on.")
+    origins: list[str] = Field(["*"], description="Sites whose pages may call the REST API from a browser.")
     slots: int = Field(
         default_factory=lambda: 2 * (os.cpu_count() or 1),
         description="How many tasks that ask for no resources run at once.",

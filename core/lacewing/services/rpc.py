@@ -21,10 +21,10 @@ from lacewing.errors import LacewingError, RequestError
 
 log = structlog.get_logger(__name__)
 _MESSAGE_LIMIT = 32_000
-_RECEIVE_LIMIT = 64 * 2**20
+RECEIVE_LIMIT = 64 * 2**20
 OPTIONS = [
-    ("grpc.max_receive_message_length", _RECEIVE_LIMIT),
-    ("grpc.max_send_message_length", _RECEIVE_LIMIT),
+    ("grpc.max_receive_message_length", RECEIVE_LIMIT),
+    ("grpc.max_send_message_length", RECEIVE_LIMIT),
     # flytekit pings an idle connection every 30 s; the default answers that with GOAWAY.
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),

@@ -80,7 +80,7 @@ class DataProxy:
 
 def upload_app(root: str, signer: Signer) -> FastAPI:
     """The HTTP side: `PUT /data/...` under a signed URL, and `GET /healthcheck`."""
-    app = FastAPI(openapi_url=None)
+    app = FastAPI(openapi_url=None, redirect_slashes=False)
 
     @app.get("/healthcheck")
     async def healthcheck() -> Response:

@@ -1,0 +1,57 @@
+"""A server of all services on real sockets, without an engine: gRPC and HTTP on ports of their own."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+from google.protobuf.descriptor import ServiceDescriptor
+from grpc import aio
+from lacewing.adapters.blob import LocalBlobStore
+from lacewing.adapters.runs import SqlRunStore
+from lacewing.adapters.sql import Database, metadata, open_engine
+from lacewing.demo.app import admin_services, seed
+from lacewing.services.admin.dataproxy import Signer, upload_app
+from lacewing.services.gateway import add_gateway
+from lacewing.services.rpc import grpc_server
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a test talks to."""
+
+    http: httpx.AsyncClient
+    channel: aio.Channel
+    services: Mapping[ServiceDescriptor, object]
+
+
+@pytest.fixture
+async def served(tmp_path: Path) -> AsyncIterator[Served]:
+    engine = open_engine(f"sqlite:///{tmp_path}/db")
+    metadata.create_all(engine)
+    database, root = Database(engine), str(tmp_path / "store")
+    await seed(database)
+    signer = Signer(b"secret", lambda: "http://localhost")
+    services = admin_services(database, LocalBlobStore(), SqlRunStore(database), root, signer)
+    app = upload_app(root, signer)
+    add_gateway(app, services)
+    server = grpc_server(services)
+    grpc_port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    http = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", lifespan="off"))
+    serving = asyncio.ensure_future(http._serve())
+    while not http.started:
+        await asyncio.sleep(0.01)
+    http_port = http.servers[0].sockets[0].getsockname()[1]
+    async with (
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{http_port}") as client,
+        aio.insecure_channel(f"127.0.0.1:{grpc_port}") as channel,
+    ):
+        yield Served(client, channel, services)
+    http.should_exit = True
+    await serving
+    await server.stop(None)
+    database.close()
