@@ -1,9 +1,8 @@
 """What the engine needs of the world. Each port has a memory twin in `lacewing.testing` and real adapters."""
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from lacewing.model.events import Event
 from lacewing.model.ids import RunKey
@@ -53,8 +52,7 @@ class Backend(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(NamedTuple):
     """A run as stored: its order, its state, the version to save under, an abort that was asked for."""
 
     spec: RunSpec

@@ -6,7 +6,6 @@ A save writes the run's row and the nodes that changed, under the version that w
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 
 from sqlalchemy import Column, Connection, Integer, PrimaryKeyConstraint, Table, Text, select
 from sqlalchemy.dialects.sqlite import insert
@@ -135,8 +134,3 @@ def _save(connection: Connection, run: Run, expected: Version) -> Version:
             statement.on_conflict_do_update(index_elements=["key", "node_id"], set_=update), rows
         )
     return expected + 1
-
-
-def saved(run: Run) -> Run:
-    """`run` with nothing left to write."""
-    return replace(run, touched=frozenset())

@@ -4,7 +4,6 @@ It knows the graph's book-keeping (who is ready, who is active, how many are lef
 of nodes do. A change about one node touches that node and its neighbours only.
 """
 
-from dataclasses import replace
 from datetime import datetime
 
 import immutables
@@ -47,6 +46,8 @@ class Change:
         before = self.state(node.id).phase
         self.nodes[node.id] = state
         self.touched.add(node.id)
+        if state.phase is before:
+            return
         if state.phase.active and not before.active:
             self.active[node.index] = node.id
         elif before.active and not state.phase.active:
@@ -90,13 +91,13 @@ class Change:
 
     def succeed(self, node: Node, output_uri: str = "", checkpoint_uri: str = "") -> None:
         """The node is done and what waits for it may go on."""
-        self.put(node, replace(self.state(node.id), phase=NodePhase.SUCCEEDED, handle=None))
+        self.put(node, self.state(node.id)._replace(phase=NodePhase.SUCCEEDED, handle=None))
         self.tell_node(node, NodePhase.SUCCEEDED, output_uri=output_uri, checkpoint_uri=checkpoint_uri)
         self.release(node)
 
     def fail(self, node: Node, phase: NodePhase, error: RunError, checkpoint_uri: str = "") -> None:
         """The node failed for good. The run fails with it, at once or when nothing else can run."""
-        self.put(node, replace(self.state(node.id), phase=phase, error=error, handle=None))
+        self.put(node, self.state(node.id)._replace(phase=phase, error=error, handle=None))
         self.tell_node(node, phase, error=error, checkpoint_uri=checkpoint_uri)
         self.error, self.failed_node = error, node.id
         if self.graph.fail_late:
@@ -114,11 +115,10 @@ class Change:
                     continue
                 self.open.pop(other.id, None)
                 if self._poisoned(at):
-                    self.put(other, replace(self.state(other.id), phase=NodePhase.SKIPPED))
+                    self.put(other, self.state(other.id)._replace(phase=NodePhase.SKIPPED))
                     self.tell_node(other, NodePhase.SKIPPED)
                     below.append(at)
                 else:
-                    self.put(other, NodeRun(NodePhase.READY))
                     self.ready[self.tail] = other.id
                     self.tail += 1
 

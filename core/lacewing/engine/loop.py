@@ -8,7 +8,6 @@ stale.
 import asyncio
 import heapq
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
 
 import structlog
@@ -132,7 +131,7 @@ class Loop:
             for timer in step.timers:
                 self._arm(run.key, timer)
             stimuli = await self._effects.perform(graph, spec, run, step.instructions)
-        if run is loaded.run or (run == loaded.run and not events):
+        if not events and not run.touched and run.phase is loaded.run.phase:
             return
         if events:
             await self._events.send(events)
@@ -140,7 +139,7 @@ class Loop:
         if run.phase.terminal:
             self._live.pop(run.key, None)
         else:
-            kept = replace(loaded, run=replace(run, touched=frozenset()), version=version)
+            kept = loaded._replace(run=run._replace(touched=frozenset()), version=version)
             self._live[run.key] = (kept, graph)
 
     async def _load(self, key: RunKey, *, fresh: bool) -> tuple[Loaded, Graph | RunError] | None:
@@ -152,12 +151,12 @@ class Loop:
             self._live.pop(key, None)
             return None
         if known is not None and known[0].version == loaded.version:
-            return replace(known[0], abort_cause=loaded.abort_cause), known[1]
+            return known[0]._replace(abort_cause=loaded.abort_cause), known[1]
         try:
             graph = await self._graph(loaded.spec.closure_uri)
         except TaskError as error:
             return loaded, RunError(error.code, error.message, ErrorKind.SYSTEM)
-        loaded = replace(loaded, run=derive(graph, loaded.run))
+        loaded = loaded._replace(run=derive(graph, loaded.run))
         self._live[key] = (loaded, graph)
         self._rearm(loaded, graph)
         return loaded, graph

@@ -1,6 +1,6 @@
 """Runs as JSON, for stores. The keys are stored: a new field gets a default, an old one keeps its name."""
 
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
 
@@ -29,15 +29,15 @@ def spec_from_json(data: dict[str, Any]) -> RunSpec:
 def node_to_json(node: NodeRun) -> dict[str, Any]:
     """One node's state, without what is as it began."""
     data: dict[str, Any] = {}
-    for field in fields(NodeRun):
-        value = getattr(node, field.name)
-        if value == getattr(_NEW, field.name):
+    for name, value, new in zip(NodeRun._fields, node, _NEW, strict=True):
+        if value == new:
             continue
-        if field.name in _TIMES:
-            value = value.isoformat()
-        elif field.name == "error":
-            value = error_to_json(value)
-        data[field.name] = value
+        if isinstance(value, datetime):
+            data[name] = value.isoformat()
+        elif isinstance(value, RunError):
+            data[name] = error_to_json(value)
+        else:
+            data[name] = value
     return data
 
 
@@ -113,14 +113,13 @@ def derive(graph: Graph, run: Run) -> Run:
         remaining += not phase.terminal
         if phase.active:
             active[node.index] = node.id
-        elif phase is NodePhase.READY:
-            ready.append(node.id)
         elif phase is NodePhase.WAITING:
-            done = sum(_released(graph, run, other) for other in graph.upstream[node.index])
-            if done:
-                waiting[node.id] = len(graph.upstream[node.index]) - done
-    return replace(
-        run,
+            left = sum(not _released(graph, run, other) for other in graph.upstream[node.index])
+            if not left:
+                ready.append(node.id)
+            elif left < len(graph.upstream[node.index]):
+                waiting[node.id] = left
+    return run._replace(
         open_upstreams=immutables.Map(waiting),
         ready=immutables.Map(enumerate(ready)),
         ready_head=0,

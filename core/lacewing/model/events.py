@@ -3,9 +3,8 @@
 They are translated into flyteidl messages in one place only, `adapters/events.py`.
 """
 
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from flyteidl.core import identifier_pb2
 
@@ -15,8 +14,7 @@ from lacewing.model.run import RunError
 from lacewing.model.task import Link
 
 
-@dataclass(frozen=True, slots=True)
-class RunEvent:
+class RunEvent(NamedTuple):
     """A run entered `phase`."""
 
     key: RunKey
@@ -28,8 +26,7 @@ class RunEvent:
     """The end node is done and the outputs are about to be there: SUCCEEDING on the wire."""
 
 
-@dataclass(frozen=True, slots=True)
-class NodeEvent:
+class NodeEvent(NamedTuple):
     """A node entered `phase`."""
 
     key: RunKey
@@ -45,8 +42,7 @@ class NodeEvent:
     error: RunError | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TaskEvent:
+class TaskEvent(NamedTuple):
     """An attempt of a task entered `phase`, or its reason changed (`version` grows)."""
 
     key: RunKey
@@ -65,7 +61,7 @@ class TaskEvent:
     error: RunError | None = None
     links: tuple[Link, ...] = ()
     interruptible: bool = False
-    reported_at: datetime | None = field(default=None)
+    reported_at: datetime | None = None
 
 
 Event: TypeAlias = RunEvent | NodeEvent | TaskEvent

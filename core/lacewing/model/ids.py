@@ -69,6 +69,7 @@ def node_uid(parent_uid: str, parent_attempt: int, node_id: str) -> str:
     return fixed_id_parts(NODE_ID_LENGTH, parent_uid, str(parent_attempt), node_id)
 
 
+@lru_cache(maxsize=4096)
 def generated_name(execution: str, uid: str, attempt: int, limit: int = GENERATED_NAME_LENGTH) -> str:
     """The name of the object of one attempt: pod, job, leaf of the raw output prefix."""
     return fixed_id_parts(limit, execution, uid, str(attempt))
@@ -79,12 +80,14 @@ def child_execution_name(execution: str, uid: str, attempt: int) -> str:
     return fixed_id_parts(EXECUTION_NAME_LENGTH, execution, uid, str(attempt), bits=64)
 
 
+@lru_cache(maxsize=4096)
 def shard(name: str) -> str:
     """The two characters that spread raw outputs over an object store's key space."""
     first, second = divmod(fnv1a(name.encode()) % 1296, 36)
     return _SHARD_ALPHABET[first] + _SHARD_ALPHABET[second]
 
 
+@lru_cache(maxsize=4096)
 def shard_key(execution: str) -> str:
     """The `shard-key` label of a run's objects: 0 to 31 as text."""
     return str(fnv1a(execution.encode()) % 32)

@@ -42,7 +42,7 @@ class NodePhase(IntEnum):
     @property
     def active(self) -> bool:
         """A backend may hold something for it."""
-        return self in (NodePhase.QUEUED, NodePhase.RUNNING)
+        return NodePhase.QUEUED <= self <= NodePhase.RUNNING
 
 
 class TaskPhase(IntEnum):

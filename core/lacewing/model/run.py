@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 import immutables
 
@@ -47,9 +48,12 @@ class RunSpec:
     resource_limits: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class NodeRun:
-    """One node of a run. A node that is not in `Run.nodes` still waits for its upstreams."""
+class NodeRun(NamedTuple):
+    """One node of a run. A node that is not in `Run.nodes` still waits for its upstreams.
+
+    It and the events are named tuples: they are made and changed several times for each node, and a frozen
+    dataclass costs five times as much to change.
+    """
 
     phase: NodePhase = NodePhase.WAITING
     attempt: int = 0
@@ -66,20 +70,19 @@ class NodeRun:
     error: RunError | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """One execution. Maps are persistent: a change costs what changed, not the size of the graph."""
 
     key: RunKey
     phase: RunPhase = RunPhase.READY
-    nodes: immutables.Map[str, NodeRun] = field(default_factory=immutables.Map)
-    open_upstreams: immutables.Map[str, int] = field(default_factory=immutables.Map)
+    nodes: immutables.Map[str, NodeRun] = immutables.Map()
+    open_upstreams: immutables.Map[str, int] = immutables.Map()
     """How many upstreams of a node are still open; absent means all of them."""
-    ready: immutables.Map[int, str] = field(default_factory=immutables.Map)
+    ready: immutables.Map[int, str] = immutables.Map()
     """The nodes that wait for a free place, by the number at which they came."""
     ready_head: int = 0
     ready_tail: int = 0
-    active: immutables.Map[int, str] = field(default_factory=immutables.Map)
+    active: immutables.Map[int, str] = immutables.Map()
     """The nodes that a backend may hold something for, by their place in the graph."""
     remaining: int = -1
     """Nodes that are not terminal yet, the end node included; -1 before the start."""
@@ -88,5 +91,5 @@ class Run:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     abort_cause: str = ""
-    touched: frozenset[str] = field(default=frozenset(), compare=False)
+    touched: frozenset[str] = frozenset()
     """The nodes that changed since the last save: what a store has to write."""

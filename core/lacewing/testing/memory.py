@@ -3,7 +3,6 @@
 import asyncio
 import copy
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from lacewing.errors import ConflictError
@@ -83,8 +82,8 @@ class MemoryRunStore:
         if stored.version != expected:
             raise ConflictError(f"run {run.key} is at version {stored.version}, not {expected}")
         changed = {node_id: run.nodes[node_id] for node_id in run.touched}
-        kept = replace(run, nodes=stored.run.nodes.update(changed), touched=frozenset())
-        self.runs[run.key] = replace(stored, run=kept, version=expected + 1)
+        kept = run._replace(nodes=stored.run.nodes.update(changed), touched=frozenset())
+        self.runs[run.key] = stored._replace(run=kept, version=expected + 1)
         self.saves += 1
         return expected + 1
 
@@ -92,7 +91,7 @@ class MemoryRunStore:
         """Note the abort; the first cause stays."""
         stored = self.runs[key]
         if stored.abort_cause is None:
-            self.runs[key] = replace(stored, abort_cause=cause)
+            self.runs[key] = stored._replace(abort_cause=cause)
         self._notify(key)
 
     async def live(self) -> Sequence[RunKey]:

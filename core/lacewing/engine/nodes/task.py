@@ -4,7 +4,6 @@ Rules: propeller.md, sections 2.2, 2.5 and 2.6. Two budgets pay for another atte
 (`max_attempts`) and the system's (three failures), and one counter numbers the attempts of both.
 """
 
-from dataclasses import replace
 from datetime import timedelta
 
 from lacewing.engine import layout
@@ -24,8 +23,7 @@ _MESSAGE_LIMIT = 100_000
 def start(change: Change, node: Node) -> None:
     """Queue the node and launch its first attempt."""
     change.tell_node(node, NodePhase.QUEUED)
-    change.put(node, NodeRun(NodePhase.QUEUED, queued_at=change.now))
-    _launch(change, node)
+    _launch(change, node, NodeRun(NodePhase.QUEUED, queued_at=change.now))
 
 
 def launched(change: Change, node: Node, stimulus: Launched) -> None:
@@ -33,8 +31,8 @@ def launched(change: Change, node: Node, stimulus: Launched) -> None:
     state = change.state(node.id)
     if state.phase is NodePhase.QUEUED:
         change.tell_node(node, NodePhase.RUNNING)
-    state = replace(
-        state, phase=NodePhase.RUNNING, handle=stimulus.handle, task_phase=TaskPhase.QUEUED, phase_version=0,
+    state = state._replace(
+        phase=NodePhase.RUNNING, handle=stimulus.handle, task_phase=TaskPhase.QUEUED, phase_version=0,
         reason="task submitted", started_at=state.started_at or change.now,
     )  # fmt: skip
     change.put(node, state)
@@ -45,7 +43,7 @@ def delayed(change: Change, node: Node, stimulus: Delayed) -> None:
     """The backend refused it for now; its siblings go on."""
     state = change.state(node.id)
     waiting = Observation.waiting(stimulus.reason)
-    _show(change, node, replace(state, task_phase=TaskPhase.WAITING_FOR_RESOURCES), waiting)
+    _show(change, node, state._replace(task_phase=TaskPhase.WAITING_FOR_RESOURCES), waiting)
     change.timers.append(Timer(change.now + timedelta(seconds=stimulus.delay), node.id, state.attempt))
 
 
@@ -55,8 +53,8 @@ def observed(change: Change, node: Node, stimulus: Observed) -> None:
     state = change.state(node.id)
     if seen.phase is TaskPhase.SUCCEEDED:
         output = layout.output_uri(change.spec, node.id, state.attempt) if _has_outputs(node) else ""
-        done = replace(state, task_phase=TaskPhase.SUCCEEDED, reason=seen.reason)
-        change.tell(replace(_event(change, node, done), output_uri=output, links=seen.links))
+        done = state._replace(task_phase=TaskPhase.SUCCEEDED, reason=seen.reason)
+        change.tell(_event(change, node, done)._replace(output_uri=output, links=seen.links))
         change.succeed(node, output, layout.checkpoint_prefix(change.spec, node.id, state.attempt))
     elif seen.phase is TaskPhase.PERMANENT:
         error = stimulus.error or RunError(seen.code, seen.reason, seen.kind)
@@ -79,7 +77,7 @@ def timer(change: Change, node: Node, stimulus: TimerFired) -> None:
         error = RunError("TimeoutExpired", message)
         if state.handle is not None:
             change.ask(Abort(node.id, state.attempt, state.handle))
-        change.tell(_event(change, node, replace(state, task_phase=TaskPhase.ABORTED)))
+        change.tell(_event(change, node, state._replace(task_phase=TaskPhase.ABORTED)))
         _retry(change, node, error, ErrorKind.USER)
     elif state.handle is None:
         change.ask(Launch(node.id, state.attempt))
@@ -90,8 +88,8 @@ def abort(change: Change, node: Node, error: RunError) -> None:
     state = change.state(node.id)
     if state.handle is not None:
         change.ask(Abort(node.id, state.attempt, state.handle))
-        change.tell(_event(change, node, replace(state, task_phase=TaskPhase.ABORTED)))
-    change.put(node, replace(state, phase=NodePhase.ABORTED, error=error, handle=None))
+        change.tell(_event(change, node, state._replace(task_phase=TaskPhase.ABORTED)))
+    change.put(node, state._replace(phase=NodePhase.ABORTED, error=error, handle=None))
     change.tell_node(node, NodePhase.ABORTED, error=error)
 
 
@@ -105,9 +103,8 @@ def duration_text(seconds: float) -> str:
     return f"{minutes}m{text}" if minutes else text
 
 
-def _launch(change: Change, node: Node) -> None:
-    state = replace(change.state(node.id), attempt_at=change.now)
-    change.put(node, state)
+def _launch(change: Change, node: Node, state: NodeRun) -> None:
+    change.put(node, state._replace(attempt_at=change.now))
     change.ask(Launch(node.id, state.attempt))
     if node.timeout_seconds:
         at = change.now + timedelta(seconds=node.timeout_seconds)
@@ -121,14 +118,11 @@ def _retry(change: Change, node: Node, error: RunError, paid_by: ErrorKind) -> N
     limit = SYSTEM_RETRIES + 1 if paid_by is ErrorKind.SYSTEM else node.max_attempts
     spent = system if paid_by is ErrorKind.SYSTEM else user
     if spent < limit:
-        change.put(
-            node,
-            replace(
-                state, attempt=state.attempt + 1, system_failures=system, handle=None, phase_version=0,
-                task_phase=TaskPhase.QUEUED, reason="",
-            ),
+        state = state._replace(
+            attempt=state.attempt + 1, system_failures=system, handle=None, phase_version=0,
+            task_phase=TaskPhase.QUEUED, reason="",
         )  # fmt: skip
-        _launch(change, node)
+        _launch(change, node, state)
         return
     message = f"[{spent}/{limit}] currentAttempt done. Last Error: {paid_by.name}::{error.message}"
     final = RunError(f"RetriesExhausted|{error.code}", message[:_MESSAGE_LIMIT], ErrorKind.USER)
@@ -140,8 +134,8 @@ def _end_attempt(change: Change, node: Node, error: RunError, seen: Observation)
     state = change.state(node.id)
     if state.handle is not None:
         change.ask(Abort(node.id, state.attempt, state.handle))
-    failed = replace(state, task_phase=seen.phase)
-    change.tell(replace(_event(change, node, failed), error=error, links=seen.links))
+    failed = state._replace(task_phase=seen.phase)
+    change.tell(_event(change, node, failed)._replace(error=error, links=seen.links))
 
 
 def _show(change: Change, node: Node, state: NodeRun, seen: Observation) -> None:
@@ -151,9 +145,9 @@ def _show(change: Change, node: Node, state: NodeRun, seen: Observation) -> None
     if seen.phase < state.task_phase and state.task_phase is TaskPhase.RUNNING:
         return
     version = state.phase_version + 1 if same_phase else 0
-    state = replace(state, task_phase=seen.phase, phase_version=version, reason=seen.reason or state.reason)
+    state = state._replace(task_phase=seen.phase, phase_version=version, reason=seen.reason or state.reason)
     change.put(node, state)
-    change.tell(replace(_event(change, node, state, seen), reason=seen.reason))
+    change.tell(_event(change, node, state, seen)._replace(reason=seen.reason))
 
 
 def _checkpoint(change: Change, node: Node, state: NodeRun) -> str:
