@@ -200,6 +200,9 @@ def test_a_literals_type_is_inferred():
     mixed = literals_pb2.Literal(collection=literals_pb2.LiteralCollection(literals=[one, word]))
     assert literal_type(one) == INTEGER
     assert len(literal_type(mixed).collection_type.union_type.variants) == 2
+    none = literals_pb2.Literal(collection=literals_pb2.LiteralCollection())
+    lists = literals_pb2.Literal(collection=literals_pb2.LiteralCollection(literals=[mixed, none]))
+    assert literal_type(lists).collection_type == literal_type(mixed)
     with pytest.raises(InvalidArgument):
         literal_type(literals_pb2.Literal())
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from lacewing.engine.loop import EVERYTHING, Loop
 from lacewing.hooks.registry import build_registry
 from lacewing.model.events import NodeEvent, RunEvent, TaskEvent
 from lacewing.model.ids import RunKey
-from lacewing.model.phases import NodePhase, RunPhase
+from lacewing.model.phases import NodePhase, RunPhase, TaskPhase
 from lacewing.model.run import Run, RunSpec
 from lacewing.testing import (
     ManualClock,
@@ -93,6 +94,20 @@ async def test_a_chain_runs_to_its_end():
     phases = [e.phase for e in world.events.events if isinstance(e, NodeEvent) and e.node_id == "n1"]
     assert phases == [NodePhase.QUEUED, NodePhase.RUNNING, NodePhase.SUCCEEDED]
     assert "/out/end-node/data/0/outputs.pb" in world.blobs.blobs
+
+
+async def test_a_task_that_ended_between_two_looks_is_told_to_have_run():
+    world = World({"n0": []})
+    began, started = world.clock.now(), MockBackend.observe
+
+    async def observe(*asked: Any) -> Any:
+        return replace(await started(world.backend, *asked), started_at=began)
+
+    world.backend.observe = observe
+    await world.play()
+    told = [(e.phase, e.at) for e in world.events.events if isinstance(e, TaskEvent)]
+    assert [phase for phase, _ in told] == [TaskPhase.QUEUED, TaskPhase.RUNNING, TaskPhase.SUCCEEDED]
+    assert told[1][1] == began
 
 
 async def test_user_retries_are_spent_and_named():

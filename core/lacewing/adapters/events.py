@@ -85,6 +85,8 @@ def _task(event: TaskEvent) -> Message:
     _at(message.reported_at, event.reported_at or event.at)
     message.metadata.generated_name = event.generated_name
     message.metadata.plugin_identifier = event.plugin
+    if event.interruptible:
+        message.metadata.instance_class = event_pb2.TaskExecutionMetadata.INTERRUPTIBLE
     if event.reason:
         reason = message.reasons.add(reason=event.reason)
         _at(reason.occurred_at, event.at)

@@ -63,7 +63,9 @@ def _scalar_type(scalar: literals_pb2.Scalar) -> LiteralType:
 
 def _common(literals: Iterable[literals_pb2.Literal]) -> LiteralType:
     variants: dict[bytes, LiteralType] = {}
-    for literal in literals:
+    elements = list(literals)
+    # An empty list beside others fits whatever they are.
+    for literal in [one for one in elements if not _is_empty(one)] or elements:
         found = literal_type(literal)
         for variant in found.union_type.variants if found.HasField("union_type") else (found,):
             variants[variant.SerializeToString(deterministic=True)] = variant
@@ -72,6 +74,11 @@ def _common(literals: Iterable[literals_pb2.Literal]) -> LiteralType:
     if len(variants) == 1:
         return next(iter(variants.values()))
     return LiteralType(union_type=types_pb2.UnionType(variants=[variants[key] for key in sorted(variants)]))
+
+
+def _is_empty(literal: literals_pb2.Literal) -> bool:
+    kind = literal.WhichOneof("value")
+    return kind in ("collection", "map") and not getattr(literal, kind).literals
 
 
 def castable(up: LiteralType, down: LiteralType) -> bool:

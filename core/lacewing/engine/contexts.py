@@ -23,7 +23,7 @@ def task_context(
     previous = layout.checkpoint_prefix(spec, node.id, attempt - 1) if attempt else ""
     overrides = node.message.task_node.overrides if node.message.task_node.HasField("overrides") else None
     workflow = graph.id
-    interruptible = first_set(node.interruptible, spec.interruptible, graph.interruptible)
+    cheap = interruptible(graph, spec, node)
     return TaskContext(
         key=key,
         node_id=node.id,
@@ -48,16 +48,17 @@ def task_context(
             "domain": key.domain,
             "shard-key": shard_key(key.name),
             NODE_LABEL: node.id,
-            "interruptible": str(interruptible).lower(),
+            "interruptible": str(cheap).lower(),
         },
         annotations=spec.annotations,
         service_account=spec.service_account,
-        interruptible=interruptible,
+        interruptible=cheap,
         default_resources=spec.default_resources,
         resource_limits=spec.resource_limits,
     )
 
 
-def first_set(*values: bool | None) -> bool:
-    """The first value that says something; False if none does."""
-    return next((value for value in values if value is not None), False)
+def interruptible(graph: Graph, spec: RunSpec, node: Node) -> bool:
+    """Whether a node may run where it can be interrupted: it says so itself, or its run, or its workflow."""
+    said = (node.interruptible, spec.interruptible, graph.interruptible)
+    return next((value for value in said if value is not None), False)

@@ -4,7 +4,7 @@ An error is turned into a stimulus here, so that one node's trouble never stops 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 from flyteidl.core import literals_pb2
@@ -120,7 +120,8 @@ class Effects:
             error = None
             if seen.phase.name == "SUCCEEDED":
                 names = sorted(node.task.interface.outputs.variables)
-                seen, error = await self.files.judge(spec, node_id, state.attempt, names, seen)
+                judged, error = await self.files.judge(spec, node_id, state.attempt, names, seen)
+                seen = replace(judged, links=seen.links, started_at=seen.started_at)
         except TransientError:
             raise
         except TaskError as failure:

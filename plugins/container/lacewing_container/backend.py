@@ -106,6 +106,6 @@ def _started(status: dict[str, Any]) -> datetime | None:
     for container in _containers(status):
         state = container["state"]
         at = (state.get("running") or state.get("terminated") or {}).get("startedAt")
-        if at and "running" in state:
+        if at:
             return datetime.fromisoformat(at.replace("Z", "+00:00"))
     return None

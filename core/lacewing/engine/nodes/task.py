@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from lacewing.engine import layout
 from lacewing.engine.change import Change
+from lacewing.engine.contexts import interruptible
 from lacewing.model.events import TaskEvent
 from lacewing.model.graph import Node
 from lacewing.model.ids import generated_name
@@ -50,9 +51,13 @@ def delayed(change: Change, node: Node, stimulus: Delayed) -> None:
 def observed(change: Change, node: Node, stimulus: Observed) -> None:
     """The backend saw something of the attempt."""
     seen = stimulus.observation
+    if seen.phase.terminal and seen.started_at and change.state(node.id).task_phase < TaskPhase.RUNNING:
+        # It began and ended between two looks: say that it ran.
+        began = Observation.running(started_at=seen.started_at)
+        _show(change, node, change.state(node.id), began)
     state = change.state(node.id)
     if seen.phase is TaskPhase.SUCCEEDED:
-        output = layout.output_uri(change.spec, node.id, state.attempt) if _has_outputs(node) else ""
+        output = layout.output_uri(change.spec, node.id, state.attempt)
         done = state._replace(task_phase=TaskPhase.SUCCEEDED, reason=seen.reason)
         change.tell(_event(change, node, done)._replace(output_uri=output, links=seen.links))
         change.succeed(node, output, layout.checkpoint_prefix(change.spec, node.id, state.attempt))
@@ -154,10 +159,6 @@ def _checkpoint(change: Change, node: Node, state: NodeRun) -> str:
     return layout.checkpoint_prefix(change.spec, node.id, state.attempt)
 
 
-def _has_outputs(node: Node) -> bool:
-    return node.task is not None and bool(node.task.interface.outputs.variables)
-
-
 def _event(change: Change, node: Node, state: NodeRun, seen: Observation | None = None) -> TaskEvent:
     assert node.task is not None
     return TaskEvent(
@@ -168,5 +169,5 @@ def _event(change: Change, node: Node, state: NodeRun, seen: Observation | None 
         plugin=(state.handle or {}).get("plugin", ""),
         reason="" if state.task_phase.terminal else state.reason,
         input_uri=layout.input_uri(change.spec, node.id), links=seen.links if seen else (),
-        reported_at=change.now,
+        interruptible=interruptible(change.graph, change.spec, node), reported_at=change.now,
     )  # fmt: skip
