@@ -6,7 +6,7 @@ UV := .uv/bin/uv
 TESTS ?=
 BENCH ?=
 
-.PHONY: setup demo test check bench clean
+.PHONY: setup demo test check migration bench clean
 
 setup: $(VENV)/.ready
 
@@ -33,6 +33,11 @@ check: setup
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/python -m pytest tests/house
+
+# After a change of tables: make migration NAME=what_it_does, then read what it wrote.
+migration: setup
+	$(VENV)/bin/lacewing db revision $(NAME)
+	$(VENV)/bin/ruff format core/lacewing/adapters/migrations
 
 bench: setup
 	@for file in $(if $(BENCH),bench/$(BENCH).py,$(wildcard bench/bench_*.py)); do $(VENV)/bin/python $$file || exit 1; done

@@ -5,6 +5,7 @@ import sys
 
 _COMMANDS = {
     "demo": ("lacewing.demo.command", "the control plane of this machine: start, stop, status, run"),
+    "db": ("lacewing.demo.database", "the database's schema: its revision, and the way to the newest"),
     "plugins": ("lacewing.demo.plugins", "what is installed, and what is enabled"),
 }
 _USAGE = "usage: lacewing COMMAND [ARGUMENTS]\n\ncommands:\n" + "\n".join(

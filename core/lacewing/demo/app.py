@@ -25,7 +25,8 @@ from lacewing.adapters.clock import SystemClock
 from lacewing.adapters.events import TableEvents
 from lacewing.adapters.local import LocalCluster
 from lacewing.adapters.runs import SqlRunStore
-from lacewing.adapters.sql import Database, metadata, open_engine
+from lacewing.adapters.schema import prepare
+from lacewing.adapters.sql import Database, open_engine
 from lacewing.demo.settings import DemoSettings
 from lacewing.demo.splice import serve_spliced
 from lacewing.engine.contexts import EXECUTION_LABEL, NODE_LABEL
@@ -118,7 +119,7 @@ async def demo(home: Path, settings: DemoSettings) -> AsyncIterator[None]:
     home.mkdir(parents=True, exist_ok=True)
     registry = load_plugins(settings.plugins, settings.plugin_settings, settings.fallback)
     engine = open_engine(f"sqlite:///{home}/lacewing.db")
-    metadata.create_all(engine)
+    prepare(engine)
     database, blobs, root = Database(engine), LocalBlobStore(), str(home / "store")
     await seed(database)
     runs = SqlRunStore(database)

@@ -96,7 +96,7 @@ def _settings(port: int | None) -> DemoSettings:
 
 
 def _fail(message: str) -> NoReturn:
-    console.print(f"[red]{message}[/red]")
+    console.print(f"[red]{message}[/red]", soft_wrap=True)
     raise typer.Exit(1)
 
 

@@ -33,6 +33,11 @@ def home() -> Path:
     return Path(os.environ.get("LACEWING_HOME") or Path.home() / ".lacewing").absolute()
 
 
+def database_url() -> str:
+    """The database of this home."""
+    return f"sqlite:///{home()}/lacewing.db"
+
+
 def load_settings(**overrides: Any) -> DemoSettings:
     """The settings of this home. Raises ConfigError that names the file and the field."""
     path = home() / "lacewing.yaml"
