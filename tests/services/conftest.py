@@ -14,6 +14,7 @@ from lacewing.adapters.blob import LocalBlobStore
 from lacewing.adapters.runs import SqlRunStore
 from lacewing.adapters.sql import Database, metadata, open_engine
 from lacewing.demo.app import admin_services, seed
+from lacewing.services.admin.configuration import Platform
 from lacewing.services.admin.dataproxy import Signer, upload_app
 from lacewing.services.gateway import add_gateway
 from lacewing.services.rpc import grpc_server
@@ -26,16 +27,23 @@ class Served:
     http: httpx.AsyncClient
     channel: aio.Channel
     services: Mapping[ServiceDescriptor, object]
+    database: Database
 
 
 @pytest.fixture
-async def served(tmp_path: Path) -> AsyncIterator[Served]:
+def platform() -> Platform:
+    """What the served platform gives and allows; a module may say otherwise."""
+    return Platform(resource_limits={"cpu": "4", "memory": "8Gi"})
+
+
+@pytest.fixture
+async def served(tmp_path: Path, platform: Platform) -> AsyncIterator[Served]:
     engine = open_engine(f"sqlite:///{tmp_path}/db")
     metadata.create_all(engine)
     database, root = Database(engine), str(tmp_path / "store")
     await seed(database)
     signer = Signer(b"secret", lambda: "http://localhost")
-    services = admin_services(database, LocalBlobStore(), SqlRunStore(database), root, signer)
+    services = admin_services(database, LocalBlobStore(), SqlRunStore(database), root, signer, platform)
     app = upload_app(root, signer)
     add_gateway(app, services)
     server = grpc_server(services)
@@ -50,7 +58,7 @@ async def served(tmp_path: Path) -> AsyncIterator[Served]:
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{http_port}") as client,
         aio.insecure_channel(f"127.0.0.1:{grpc_port}") as channel,
     ):
-        yield Served(client, channel, services)
+        yield Served(client, channel, services, database)
     http.should_exit = True
     await serving
     await server.stop(None)

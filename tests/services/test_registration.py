@@ -2,19 +2,23 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flyteidl.admin import common_pb2, execution_pb2, launch_plan_pb2, project_pb2, task_pb2
 from flyteidl.admin import workflow_pb2 as admin_workflow_pb2
-from flyteidl.core import identifier_pb2, workflow_pb2
+from flyteidl.core import identifier_pb2, types_pb2, workflow_pb2
 from flyteidl.service import dataproxy_pb2
+from google.protobuf.json_format import ParseDict
 from lacewing.adapters.blob import LocalBlobStore
 from lacewing.adapters.runs import SqlRunStore
 from lacewing.adapters.sql import Database, metadata, open_engine
 from lacewing.demo.app import seed
 from lacewing.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
 from lacewing.services.admin.dataproxy import DataProxy, Signer
+from lacewing.services.admin.entities import LaunchPlans
 from lacewing.services.admin.executions import Executions
+from lacewing.services.admin.launches import Launches
 from lacewing.services.admin.named import Descriptions
 from lacewing.services.admin.projects import Projects
 from lacewing.services.admin.registration import Registration
@@ -30,7 +34,7 @@ async def registration(tmp_path: Path) -> AsyncIterator[Registration]:
     metadata.create_all(engine)
     database = Database(engine)
     await seed(database)
-    yield Registration(database, LocalBlobStore(), str(tmp_path / "store"))
+    yield Registration(database, LocalBlobStore(), str(tmp_path / "store"), {"cpu": "2", "memory": "1Gi"})
     database.close()
 
 
@@ -95,14 +99,16 @@ async def test_an_execution_that_cannot_be_started_says_why_under_its_name(tmp_p
         launch_plan_pb2.LaunchPlanCreateRequest(id=plan, spec=plan_spec), CALL
     )
     (tmp_path / "file").touch()
-    executions = Executions(database, LocalBlobStore(), SqlRunStore(database), str(tmp_path / "file"))
+    runs = SqlRunStore(database)
+    executions = Executions(database, LocalBlobStore(), runs)
+    launches = Launches(database, LocalBlobStore(), runs, str(tmp_path / "file"))
     wanted = execution_pb2.ExecutionCreateRequest(project="flytesnacks", domain="development", name="run1")
     wanted.spec.launch_plan.CopyFrom(plan)
-    created = await executions.CreateExecution(wanted, CALL)
+    created = await launches.CreateExecution(wanted, CALL)
     found = await executions.GetExecution(execution_pb2.WorkflowExecutionGetRequest(id=created.id), CALL)
     assert "cannot write" in found.closure.error.message
     with pytest.raises(AlreadyExists):
-        await executions.CreateExecution(wanted, CALL)
+        await launches.CreateExecution(wanted, CALL)
     with pytest.raises(FailedPrecondition, match="already terminated"):
         await executions.TerminateExecution(
             execution_pb2.ExecutionTerminateRequest(id=created.id, cause="x"), CALL
@@ -162,3 +168,180 @@ async def test_an_upload_is_bound_to_its_path_its_content_and_its_time():
     wanted.filename_root = "../../x"
     with pytest.raises(InvalidArgument, match="may not hold"):
         await proxy.CreateUploadLocation(wanted, CALL)
+
+
+WORKFLOW = {"project": "flytesnacks", "domain": "development", "name": "wf", "version": "v1"}
+
+
+async def register_workflow(registration: Registration) -> None:
+    """A workflow with a required integer `x` and a required time `at`."""
+    task = request()
+    await registration.CreateTask(task, CALL)
+    wanted = admin_workflow_pb2.WorkflowCreateRequest(
+        id=identifier_pb2.Identifier(resource_type=identifier_pb2.WORKFLOW, **WORKFLOW)
+    )
+    template = wanted.spec.template
+    template.nodes.add(id="n0").task_node.reference_id.CopyFrom(task.id)
+    template.interface.inputs.variables["x"].type.simple = types_pb2.INTEGER
+    template.interface.inputs.variables["at"].type.simple = types_pb2.DATETIME
+    await registration.CreateWorkflow(wanted, CALL)
+
+
+def plan(**spec: Any) -> launch_plan_pb2.LaunchPlanCreateRequest:
+    identifier = {**WORKFLOW, "resource_type": "LAUNCH_PLAN"}
+    spec = {"workflow_id": {**WORKFLOW, "resource_type": "WORKFLOW"}, "labels": {}, **spec}
+    return ParseDict({"id": identifier, "spec": spec}, launch_plan_pb2.LaunchPlanCreateRequest())
+
+
+BOUND = {"literals": {"x": {"scalar": {"primitive": {"integer": 3}}}}}
+CRON = {"cron_schedule": {"schedule": "0 9 * * mon-fri"}, "kickoff_time_input_arg": "at"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"entity_metadata": {"schedule": CRON}}, "unbound required input. [x] is required"),
+        (
+            {"fixed_inputs": BOUND, "entity_metadata": {"schedule": {"rate": {"value": 5}}}},
+            "unbound required input. [at] is required",
+        ),
+        (
+            {"fixed_inputs": BOUND, "entity_metadata": {"schedule": CRON | {"kickoff_time_input_arg": "x"}}},
+            "unbound required input. [at] is required",
+        ),
+        (
+            {
+                "fixed_inputs": BOUND,
+                "entity_metadata": {"schedule": CRON | {"cron_schedule": {"schedule": "61 * * * *"}}},
+            },
+            "invalid cron schedule [61 * * * *]",
+        ),
+        (
+            {
+                "fixed_inputs": BOUND,
+                "entity_metadata": {"schedule": CRON | {"cron_schedule": {"schedule": "* * * * * *"}}},
+            },
+            "write five fields",
+        ),
+        (
+            {"entity_metadata": {"notifications": [{"phases": ["FAILED"], "email": {}}]}},
+            "missing recipients",
+        ),
+        (
+            {"entity_metadata": {"notifications": [{"phases": ["FAILED"]}]}},
+            "invalid value for notification type",
+        ),
+        (
+            {
+                "entity_metadata": {
+                    "notifications": [{"phases": ["RUNNING"], "slack": {"recipients_email": ["a@b"]}}]
+                }
+            },
+            "invalid value for phase",
+        ),
+        ({"labels": {"values": {"a": "b c"}}}, "invalid label value [b c]"),
+    ],
+)
+async def test_a_launch_plan_is_checked_when_it_is_registered(
+    registration: Registration, spec: dict[str, Any], words: str
+):
+    await register_workflow(registration)
+    with pytest.raises(InvalidArgument) as refused:
+        await registration.CreateLaunchPlan(plan(**spec), CALL)
+    assert words in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("schedule", "kind"),
+    [
+        (CRON, "CRON"),
+        (CRON | {"cron_schedule": {"schedule": "@every 1h30m"}}, "CRON"),
+        (CRON | {"cron_schedule": {"schedule": "@hourly"}}, "CRON"),
+        ({"rate": {"value": 5, "unit": "MINUTE"}, "kickoff_time_input_arg": "at"}, "RATE"),
+    ],
+)
+async def test_a_schedule_that_is_good_shows_in_lists(
+    registration: Registration, schedule: dict[str, Any], kind: str
+):
+    await register_workflow(registration)
+    await registration.CreateLaunchPlan(
+        plan(fixed_inputs=BOUND, entity_metadata={"schedule": schedule}), CALL
+    )
+    listing = common_pb2.ResourceListRequest(limit=5, filters=f"eq(schedule_type,{kind})")
+    listing.id.project, listing.id.domain = "flytesnacks", "development"
+    found = await LaunchPlans(registration._database).ListLaunchPlans(listing, CALL)
+    assert [one.id.name for one in found.launch_plans] == ["wf"]
+
+
+async def test_a_conflict_says_what_differs(registration: Registration):
+    await register_workflow(registration)
+    await registration.CreateLaunchPlan(plan(), CALL)
+    with pytest.raises(InvalidArgument) as refused:
+        await registration.CreateLaunchPlan(plan(labels={"values": {"a": "b"}}), CALL)
+    assert refused.value.message == (
+        "wf launch plan with different structure already exists. (Please register a new version of the"
+        " launch plan):\n/labels/values:\n\t- <nil> \n\t+ map[a:b]"
+    )
+    other = request()
+    other.spec.template.container.image = "example.org/i:2"
+    with pytest.raises(InvalidArgument) as refused:
+        await registration.CreateTask(other, CALL)
+    assert refused.value.message.endswith(
+        "/template/container/image:\n\t- example.org/i:1 \n\t+ example.org/i:2"
+    )
+    workflow = admin_workflow_pb2.WorkflowCreateRequest(
+        id=identifier_pb2.Identifier(resource_type=identifier_pb2.WORKFLOW, **WORKFLOW)
+    )
+    workflow.spec.template.nodes.add(id="n0").task_node.reference_id.CopyFrom(request().id)
+    with pytest.raises(InvalidArgument, match="/primary/template/interface:"):
+        await registration.CreateWorkflow(workflow, CALL)
+
+
+def amounts(values: dict[str, str]) -> list[dict[str, str]]:
+    return [{"name": name, "value": value} for name, value in values.items()]
+
+
+def asking(**resources: list[dict[str, str]]) -> task_pb2.TaskCreateRequest:
+    task = request()
+    ParseDict(resources, task.spec.template.container.resources)
+    return task
+
+
+@pytest.mark.parametrize(
+    ("requests", "limits", "words"),
+    [
+        (
+            {"CPU": "lots"},
+            {},
+            "Parsing of CPU request failed for value lots - reason  quantities must match the regular"
+            " expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'. Please follow K8s conventions",
+        ),
+        (
+            {"CPU": "2"},
+            {"CPU": "1"},
+            "Requested CPU default [2] is greater than the limit [1]. Please fix your configuration",
+        ),
+        (
+            {},
+            {"MEMORY": "4Gi"},
+            "Requested MEMORY limit [4Gi] is greater than current limit set in the platform configuration"
+            " [1Gi]. Please contact Flyte Admins to change these limits or consult the configuration",
+        ),
+        ({"CPU": "3"}, {}, "Requested CPU default [3] is greater than current limit set in the platform"),
+        ({"GPU": "1"}, {"GPU": "2"}, "the default value must equal the limit value"),
+        ({"GPU": "500m"}, {}, "must be a whole number, got: 500m instead"),
+    ],
+)
+async def test_a_task_asks_for_no_more_than_there_is(
+    registration: Registration, requests: dict[str, str], limits: dict[str, str], words: str
+):
+    task = asking(requests=amounts(requests), limits=amounts(limits))
+    with pytest.raises(InvalidArgument) as refused:
+        await registration.CreateTask(task, CALL)
+    assert words in refused.value.message
+
+
+async def test_a_resource_is_named_once(registration: Registration):
+    task = asking(requests=amounts({"CPU": "1"}) * 2)
+    with pytest.raises(InvalidArgument, match=r"can't specify CPU limit for task .* multiple times"):
+        await registration.CreateTask(task, CALL)

@@ -37,10 +37,12 @@ from lacewing.hooks.loader import load_plugins
 from lacewing.model.ids import RunKey
 from lacewing.services import db
 from lacewing.services.admin.attributes import Attributes
+from lacewing.services.admin.configuration import Platform
 from lacewing.services.admin.dataproxy import DataProxy, Signer, upload_app
 from lacewing.services.admin.entities import EntityLists, LaunchPlans
 from lacewing.services.admin.events import Events, ingest
 from lacewing.services.admin.executions import Executions
+from lacewing.services.admin.launches import Launches
 from lacewing.services.admin.named import Descriptions, NamedEntities
 from lacewing.services.admin.projects import Projects
 from lacewing.services.admin.registration import Registration
@@ -91,12 +93,19 @@ def seed(database: Database) -> Coroutine[Any, Any, Any]:
 
 
 def admin_services(
-    database: Database, blobs: LocalBlobStore, runs: SqlRunStore, root: str, signer: Signer
+    database: Database,
+    blobs: LocalBlobStore,
+    runs: SqlRunStore,
+    root: str,
+    signer: Signer,
+    platform: Platform | None = None,
 ) -> dict[ServiceDescriptor, object]:
     """Who answers for which service, over gRPC and HTTP alike."""
+    platform = platform or Platform()
     admin = Combined(
-        Registration(database, blobs, root),
-        Executions(database, blobs, runs, root),
+        Registration(database, blobs, root, platform.resource_limits),
+        Launches(database, blobs, runs, root, platform),
+        Executions(database, blobs, runs),
         Events(database),
         Views(database, blobs),
         EntityLists(database),
@@ -123,18 +132,20 @@ async def demo(home: Path, settings: DemoSettings) -> AsyncIterator[None]:
     database, blobs, root = Database(engine), LocalBlobStore(), str(home / "store")
     await seed(database)
     runs = SqlRunStore(database)
+    cpus, memory = os.cpu_count() or 1, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     cluster = LocalCluster(
         home / "cluster",
         default_python=Path(sys.executable),
         slots=settings.slots,
-        cpus=os.cpu_count() or 1,
-        memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        cpus=cpus,
+        memory_bytes=memory,
         images=settings.images,
     )
     effects = Effects(registry, cluster, RunFiles(blobs))
     loop = Loop(runs, blobs, TableEvents(ingest(database)), effects, SystemClock())
     signer = Signer(_secret(home), lambda: f"http://{settings.host}:{settings.port}")
-    services = admin_services(database, blobs, runs, root, signer)
+    machine = Platform(resource_limits={"cpu": str(cpus), "memory": f"{memory >> 20}Mi"})
+    services = admin_services(database, blobs, runs, root, signer, machine)
     app = upload_app(root, signer)
     add_gateway(app, services, settings.origins)
     async with contextlib.AsyncExitStack() as stack:

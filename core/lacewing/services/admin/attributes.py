@@ -20,6 +20,8 @@ from lacewing.adapters.sql import Database
 from lacewing.errors import InvalidArgument, NotFound
 from lacewing.services import db
 from lacewing.services.admin.entities import required
+from lacewing.services.admin.labels import check_labels
+from lacewing.services.admin.resources import check_quantity
 from lacewing.services.admin.rows import DOMAINS, check_place, find, now_text
 from lacewing.services.rpc import Call
 
@@ -141,6 +143,7 @@ class Attributes:
         kind = _TARGETS.get(given.WhichOneof("target") or "")
         if kind is None:
             raise InvalidArgument("Unrecognized matching attributes type for request")
+        _check(given)
         await self._database.write(lambda c: _save(c, where, kind, _PRIORITIES[levels[-1]], given))
 
     async def _fill(self, target: Any, request: Any, *levels: str) -> None:
@@ -169,9 +172,36 @@ def most_specific(connection: Connection, kind: str, places: Sequence[Place]) ->
     return None
 
 
+def applying(
+    connection: Connection, project: str, domain: str, workflow: str
+) -> dict[str, list[matchable_resource_pb2.MatchingAttributes]]:
+    """What applies to a workflow, by type: its own row or else its domain's, then its project's."""
+    table = db.matchable_attributes
+    query = select(table).where(
+        table.c.project == project,
+        table.c.domain.in_((domain, "")),
+        table.c.workflow.in_((workflow, "")),
+        table.c.launch_plan == "",
+    )
+    found: dict[str, list[matchable_resource_pb2.MatchingAttributes]] = {}
+    for row in connection.execute(query.order_by(table.c.priority.desc())):
+        rows = found.setdefault(row.resource_type, [])
+        if not rows or not row.domain:
+            rows.append(attributes_of(row))
+    return found
+
+
 def attributes_of(row: Row[Any]) -> matchable_resource_pb2.MatchingAttributes:
     """What a row holds."""
     return matchable_resource_pb2.MatchingAttributes.FromString(row.attributes)
+
+
+def _check(given: matchable_resource_pb2.MatchingAttributes) -> None:
+    """Refuse what could only fail when an execution takes it up."""
+    check_labels(given.workflow_execution_config.labels)
+    for spec in (given.task_resource_attributes.defaults, given.task_resource_attributes.limits):
+        for field, value in spec.ListFields():
+            check_quantity(field.name, value)
 
 
 def _where(message: Any, *levels: str) -> Place:

@@ -10,15 +10,13 @@ from sqlalchemy.dialects.sqlite import insert
 from lacewing.adapters.sql import Database
 from lacewing.errors import AlreadyExists, InvalidArgument, NotFound
 from lacewing.services import db
+from lacewing.services.admin.labels import check_labels
 from lacewing.services.admin.listing import PROJECTS, list_page
 from lacewing.services.admin.rows import DOMAINS, find, now_text
 from lacewing.services.rpc import Call
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", re.ASCII)
-_LABEL_PART = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", re.ASCII)
-_LABEL_PREFIX = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", re.ASCII)
-_LONGEST_ID, _LONGEST_NAME, _LONGEST_DESCRIPTION, _LONGEST_PREFIX = 63, 64, 300, 253
-_MOST_LABELS = 16
+_LONGEST_ID, _LONGEST_NAME, _LONGEST_DESCRIPTION = 63, 64, 300
 
 
 class Projects:
@@ -132,16 +130,4 @@ def _check(project: project_pb2.Project) -> None:
         )
     if project.state not in project_pb2.Project.ProjectState.values():
         raise InvalidArgument(f"unrecognized project state {project.state}")
-    _check_labels(project.labels)
-
-
-def _check_labels(labels: common_pb2.Labels) -> None:
-    if len(labels.values) > _MOST_LABELS:
-        raise InvalidArgument(f"Labels map has more than {_MOST_LABELS} entries")
-    for key, value in labels.values.items():
-        prefix, slash, name = key.rpartition("/")
-        named = not slash or (len(prefix) <= _LONGEST_PREFIX and _LABEL_PREFIX.fullmatch(prefix))
-        if not named or not _LABEL_PART.fullmatch(name):
-            raise InvalidArgument(f"invalid label key [{key}]")
-        if value and not _LABEL_PART.fullmatch(value):
-            raise InvalidArgument(f"invalid label value [{value}]")
+    check_labels(project.labels)

@@ -5,24 +5,27 @@ whether it is the same. A workflow's closure is in the blob store before its row
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flyteidl.admin import launch_plan_pb2, task_pb2, workflow_pb2
 from flyteidl.admin.description_entity_pb2 import DescriptionEntity
-from flyteidl.core import identifier_pb2, interface_pb2
+from flyteidl.core import compiler_pb2, identifier_pb2, interface_pb2
 from google.protobuf.message import Message
-from sqlalchemy import Connection, Row, Table
+from sqlalchemy import Connection, Row
 from sqlalchemy.dialects.sqlite import insert
 
 from lacewing.adapters.sql import Database
 from lacewing.compiler.build import compile_task, compile_workflow, required_tasks
-from lacewing.compiler.types import castable, literal_type
-from lacewing.errors import AlreadyExists, InvalidArgument
+from lacewing.errors import AlreadyExists, InvalidArgument, RequestError
 from lacewing.ports import BlobStore
 from lacewing.services import db
 from lacewing.services.admin.descriptions import save_description
+from lacewing.services.admin.difference import difference
+from lacewing.services.admin.launch_plan import check_launch_plan, expected_inputs, schedule_type
+from lacewing.services.admin.resources import check_resources
 from lacewing.services.admin.rows import (
+    TABLES,
     check_identifier,
     check_place,
     entity_columns,
@@ -40,8 +43,12 @@ TASK, WORKFLOW, LAUNCH_PLAN = identifier_pb2.TASK, identifier_pb2.WORKFLOW, iden
 class Registration:
     """The RPCs that make and read entities."""
 
-    def __init__(self, database: Database, blobs: BlobStore, root: str) -> None:
+    def __init__(
+        self, database: Database, blobs: BlobStore, root: str, limits: Mapping[str, str] | None = None
+    ) -> None:
+        """`limits` are the most that a task may ask for, quantities by Kubernetes' names."""
         self._database, self._blobs, self._root = database, blobs, root
+        self._limits = limits or {}
 
     async def CreateTask(
         self, request: task_pb2.TaskCreateRequest, call: Call
@@ -54,6 +61,7 @@ class Registration:
         if not template.HasField("interface"):
             raise InvalidArgument("missing typed interface")
         template.id.CopyFrom(request.id)
+        check_resources(template, self._limits)
         compiled = compile_task(template)
         closure = task_pb2.TaskClosure(compiled_task=compiled)
         values = {
@@ -61,7 +69,10 @@ class Registration:
             "short_description": request.spec.description.short_description,
             "closure": closure.SerializeToString(),
         }
-        await self._insert(TASK, "task", request.id, _digest(compiled), values, _described(request.spec))
+        stored = await self._insert(TASK, request.id, _digest(compiled), values, _described(request.spec))
+        if stored is not None:
+            before = task_pb2.TaskClosure.FromString(stored.closure).compiled_task
+            raise _conflict("task", request.id, stored.digest == _digest(compiled), before, compiled)
         return task_pb2.TaskCreateResponse()
 
     async def GetTask(self, request: Any, call: Call) -> task_pb2.Task:
@@ -101,19 +112,26 @@ class Registration:
             "short_description": request.spec.description.short_description,
             "typed_interface": template.interface.SerializeToString(),
         }
-        await self._insert(WORKFLOW, "workflow", request.id, digest, values, _described(request.spec))
+        stored = await self._insert(WORKFLOW, request.id, digest, values, _described(request.spec))
+        if stored is not None:
+            same = stored.digest == digest
+            before = compiled if same else await self._compiled(stored)
+            details = [_reason(same, request.id)]
+            raise _conflict("workflow", request.id, same, before, compiled, details)
         return workflow_pb2.WorkflowCreateResponse()
 
     async def GetWorkflow(self, request: Any, call: Call) -> workflow_pb2.Workflow:
         """A workflow of one version, with its closure."""
         row = await self._database.read(lambda connection: get_entity(connection, WORKFLOW, request.id))
-        closure = workflow_pb2.WorkflowClosure.FromString(
-            await self._blobs.read(row.remote_closure_identifier)
-        )
+        closure = workflow_pb2.WorkflowClosure(compiled_workflow=await self._compiled(row))
         closure.created_at.CopyFrom(timestamp(row.created_at))
         return workflow_pb2.Workflow(
             id=_identifier(WORKFLOW, row), closure=closure, short_description=row.short_description
         )
+
+    async def _compiled(self, row: Row[Any]) -> compiler_pb2.CompiledWorkflowClosure:
+        data = await self._blobs.read(row.remote_closure_identifier)
+        return workflow_pb2.WorkflowClosure.FromString(data).compiled_workflow
 
     async def CreateLaunchPlan(
         self, request: launch_plan_pb2.LaunchPlanCreateRequest, call: Call
@@ -124,17 +142,22 @@ class Registration:
         row = await self._database.read(lambda c: get_entity(c, WORKFLOW, spec.workflow_id))
         interface = interface_pb2.TypedInterface.FromString(row.typed_interface)
         expected = expected_inputs(spec, interface)
+        check_launch_plan(spec, expected)
         spec.default_inputs.CopyFrom(expected)
         closure = launch_plan_pb2.LaunchPlanClosure(
             expected_inputs=expected, expected_outputs=interface.outputs
         )
         values = {
             "workflow_id": row.id,
-            "schedule_type": "NONE",
+            "schedule_type": schedule_type(spec),
             "spec": spec.SerializeToString(),
             "closure": closure.SerializeToString(),
         }
-        await self._insert(LAUNCH_PLAN, "launch plan", request.id, _digest(spec, closure), values)
+        digest = _digest(spec, closure)
+        stored = await self._insert(LAUNCH_PLAN, request.id, digest, values)
+        if stored is not None:
+            before = launch_plan_pb2.LaunchPlanSpec.FromString(stored.spec)
+            raise _conflict("launch plan", request.id, stored.digest == digest, before, spec)
         return launch_plan_pb2.LaunchPlanCreateResponse()
 
     async def GetLaunchPlan(self, request: Any, call: Call) -> launch_plan_pb2.LaunchPlan:
@@ -146,38 +169,39 @@ class Registration:
     async def _insert(
         self,
         kind: int,
-        word: str,
         identifier: identifier_pb2.Identifier,
         digest: bytes,
         values: Mapping[str, Any],
         description: DescriptionEntity | None = None,
-    ) -> None:
-        table = {TASK: db.tasks, WORKFLOW: db.workflows, LAUNCH_PLAN: db.launch_plans}[kind]
+    ) -> Row[Any] | None:
+        """Write the row; the one that is there already comes back, and nothing is written."""
 
-        def save(connection: Connection) -> None:
-            _insert(connection, table, word, identifier, digest, values)
+        def save(connection: Connection) -> Row[Any] | None:
+            check_place(connection, identifier.project, identifier.domain)
+            at, columns = now_text(), entity_columns(identifier)
+            row = {**columns, "digest": digest, "created_at": at, "updated_at": at, **values}
+            if not connection.execute(insert(TABLES[kind]).values(row).on_conflict_do_nothing()).rowcount:
+                return find(connection, TABLES[kind], columns)
             if description is not None:
                 save_description(connection, identifier, description)
+            return None
 
-        await self._database.write(save)
+        return await self._database.write(save)
 
 
-def _insert(
-    connection: Connection, table: Table, word: str, identifier: Any, digest: bytes, values: Mapping[str, Any]
-) -> None:
-    check_place(connection, identifier.project, identifier.domain)
-    at = now_text()
-    row = {**entity_columns(identifier), "digest": digest, "created_at": at, "updated_at": at, **values}
-    if connection.execute(insert(table).values(row).on_conflict_do_nothing()).rowcount:
-        return
-    stored = find(connection, table, entity_columns(identifier))
-    same = stored is not None and stored.digest == digest
-    details = [_reason(same, identifier)] if table is db.workflows else []
+def _conflict(
+    word: str,
+    identifier: identifier_pb2.Identifier,
+    same: bool,
+    before: Message,
+    after: Message,
+    details: Sequence[Message] = (),
+) -> RequestError:
     if same:
-        raise AlreadyExists(f"{word} with identical structure already exists", details=details)
-    raise InvalidArgument(
+        return AlreadyExists(f"{word} with identical structure already exists", details=details)
+    return InvalidArgument(
         f"{identifier.name} {word} with different structure already exists."
-        f" (Please register a new version of the {word})",
+        f" (Please register a new version of the {word}):\n{difference(before, after)}",
         details=details,
     )
 
@@ -197,36 +221,6 @@ def _digest(*messages: Message) -> bytes:
     for message in messages:
         found.update(message.SerializeToString(deterministic=True))
     return found.digest()
-
-
-def expected_inputs(
-    spec: launch_plan_pb2.LaunchPlanSpec, interface: interface_pb2.TypedInterface
-) -> interface_pb2.ParameterMap:
-    """What an execution may be given: defaults, and what is still unbound as required."""
-    variables = interface.inputs.variables
-    expected = interface_pb2.ParameterMap()
-    for name, literal in spec.fixed_inputs.literals.items():
-        if name not in variables:
-            raise InvalidArgument(f"unexpected fixed_input {name}")
-        if not castable(literal_type(literal), variables[name].type):
-            raise InvalidArgument(f"invalid fixed_input wrong type for {name}")
-    for name, parameter in spec.default_inputs.parameters.items():
-        if name not in variables:
-            raise InvalidArgument(f"unexpected default_input {name}")
-        if parameter.HasField("default") and not castable(
-            literal_type(parameter.default), variables[name].type
-        ):
-            raise InvalidArgument(f"invalid default_input wrong type for {name}")
-    for name, variable in variables.items():
-        if name in spec.fixed_inputs.literals:
-            continue
-        parameter = expected.parameters[name]
-        if name in spec.default_inputs.parameters:
-            parameter.CopyFrom(spec.default_inputs.parameters[name])
-        else:
-            parameter.required = True
-        parameter.var.CopyFrom(variable)
-    return expected
 
 
 def _identifier(kind: Any, row: Row[Any]) -> identifier_pb2.Identifier:

@@ -20,8 +20,8 @@ from lacewing.compiler.build import compile_workflow
 from lacewing.ports import BlobStore
 from lacewing.services import db
 from lacewing.services.admin.descriptions import note_named_entity
+from lacewing.services.admin.launch_plan import expected_inputs
 from lacewing.services.admin.named import WRAPPER_PREFIX
-from lacewing.services.admin.registration import expected_inputs
 from lacewing.services.admin.rows import entity_columns, find, now_text
 
 WORKFLOW, LAUNCH_PLAN = identifier_pb2.WORKFLOW, identifier_pb2.LAUNCH_PLAN
