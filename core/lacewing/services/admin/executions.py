@@ -4,7 +4,7 @@ from typing import Any
 
 from flyteidl.admin import common_pb2, execution_pb2
 from flyteidl.core import execution_pb2 as core_execution
-from flyteidl.core import identifier_pb2, literals_pb2
+from flyteidl.core import identifier_pb2
 from sqlalchemy import Connection, Row
 
 from lacewing.adapters.sql import Database
@@ -12,6 +12,7 @@ from lacewing.errors import InvalidArgument
 from lacewing.model.ids import RunKey
 from lacewing.ports import BlobStore, RunStore
 from lacewing.services import db
+from lacewing.services.admin.data import fill_data
 from lacewing.services.admin.entities import place
 from lacewing.services.admin.ingest import TERMINAL, already_terminal
 from lacewing.services.admin.listing import EXECUTIONS, has_filter, list_page
@@ -22,7 +23,6 @@ from lacewing.services.admin.rows import (
 )
 from lacewing.services.rpc import Call
 
-_INLINE_BYTES = 2 * 2**20
 _LISTED_ERROR = 100
 
 
@@ -71,18 +71,9 @@ class Executions:
         """An execution's inputs and, once it succeeded, its outputs."""
         row = await self._database.read(lambda c: get_execution(c, request.id))
         closure = execution_pb2.ExecutionClosure.FromString(row.closure)
-        answer = execution_pb2.WorkflowExecutionGetDataResponse(inputs={}, outputs={})
-        answer.full_inputs.CopyFrom(await read_literals(self._blobs, row.inputs_uri))
-        answer.full_outputs.CopyFrom(await read_literals(self._blobs, closure.outputs.uri))
+        answer = execution_pb2.WorkflowExecutionGetDataResponse()
+        await fill_data(self._blobs, answer, row.inputs_uri, closure.outputs.uri)
         return answer
-
-
-async def read_literals(blobs: BlobStore, uri: str) -> literals_pb2.LiteralMap:
-    """The literals at `uri`; none where there is no file, or one too large to inline."""
-    size = await blobs.size(uri) if uri else None
-    if size is None or size > _INLINE_BYTES:
-        return literals_pb2.LiteralMap()
-    return literals_pb2.LiteralMap.FromString(await blobs.read(uri))
 
 
 def execution_message(row: Row[Any]) -> execution_pb2.Execution:

@@ -10,7 +10,8 @@ from lacewing.adapters.sql import Database
 from lacewing.errors import NotFound
 from lacewing.ports import BlobStore
 from lacewing.services import db
-from lacewing.services.admin.executions import read_literals, trim_error
+from lacewing.services.admin.data import fill_data
+from lacewing.services.admin.executions import trim_error
 from lacewing.services.admin.listing import NODE_EXECUTIONS, TASK_EXECUTIONS, list_page
 from lacewing.services.admin.rows import execution_columns, find
 from lacewing.services.rpc import Call
@@ -49,7 +50,7 @@ class Views:
         """A node's inputs and outputs."""
         row = await self._database.read(lambda c: _node_row(c, request.id))
         closure = node_execution_pb2.NodeExecutionClosure.FromString(row.closure)
-        answer = node_execution_pb2.NodeExecutionGetDataResponse(inputs={}, outputs={})
+        answer = node_execution_pb2.NodeExecutionGetDataResponse()
         await self._fill(answer, row, closure.output_uri, f"{request.id.node_id}")
         if closure.deck_uri:
             answer.flyte_urls.deck = answer.flyte_urls.inputs[:-1] + "d"
@@ -73,13 +74,12 @@ class Views:
         """An attempt's inputs and outputs."""
         row = await self._database.read(lambda c: _task_row(c, request.id))
         closure = task_execution_pb2.TaskExecutionClosure.FromString(row.closure)
-        answer = task_execution_pb2.TaskExecutionGetDataResponse(inputs={}, outputs={})
+        answer = task_execution_pb2.TaskExecutionGetDataResponse()
         await self._fill(answer, row, closure.output_uri, f"{row.node_id}/{row.retry_attempt}")
         return answer
 
     async def _fill(self, answer: Any, row: Row[Any], output_uri: str, place: str) -> None:
-        answer.full_inputs.CopyFrom(await read_literals(self._blobs, row.input_uri))
-        answer.full_outputs.CopyFrom(await read_literals(self._blobs, output_uri))
+        await fill_data(self._blobs, answer, row.input_uri, output_uri)
         base = f"flyte://v1/{row.execution_project}/{row.execution_domain}/{row.execution_name}/{place}"
         answer.flyte_urls.inputs, answer.flyte_urls.outputs = f"{base}/i", f"{base}/o"
 

@@ -1,0 +1,55 @@
+"""Data that is gone, broken or large: a clear error or success."""
+
+from pathlib import Path
+
+import pytest
+
+FILE = "fault.py"
+MEGABYTE = 10**6
+
+
+@pytest.fixture(scope="module")
+def registered(machine):
+    machine.register(FILE)
+    return machine
+
+
+def outputs_file(machine, execution: str, node: str) -> Path:
+    """Where the first attempt of a node puts its outputs."""
+    folder = machine.home / "store/metadata/propeller" / f"flytesnacks-development-{execution}"
+    return folder / node / "data/0/outputs.pb"
+
+
+@pytest.mark.parametrize("damage", ["gone", "broken"])
+def test_an_output_lost_between_two_nodes_fails_the_run_and_names_the_file(registered, tmp_path, damage):
+    machine, until = registered, tmp_path / "go"
+    name = machine.execute("fault.between", size=200_000, until=str(until))
+    file = outputs_file(machine, name, "n0")
+    execution = machine.remote.fetch_execution(name=name)
+
+    def first_is_done() -> bool:
+        nodes = machine.remote.sync(execution, sync_nodes=True).node_executions
+        return "n0" in nodes and nodes["n0"].closure.phase == 3 and nodes["n1"].closure.phase == 2
+
+    machine.until(first_is_done)
+    if damage == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(b"\xff\xffno message at all")
+    until.touch()
+    done = machine.finished(name)
+    assert done.closure.phase == 6
+    assert str(file) in done.error.message
+    assert done.error.code == ("OutputsNotFound" if damage == "gone" else "CorruptedFile")
+
+
+def test_an_input_of_twenty_megabytes_is_taken(registered):
+    done = registered.finished(registered.execute("fault.measured", text="x" * 20 * MEGABYTE))
+    assert done.outputs["o0"] == 20 * MEGABYTE
+    assert len(done.inputs["text"]) == 20 * MEGABYTE
+
+
+def test_an_output_of_twenty_megabytes_is_handed_out(registered):
+    done = registered.finished(registered.execute("fault.grown", size=20 * MEGABYTE))
+    assert done.outputs["o0"] == "x" * 20 * MEGABYTE
+    assert done.node_executions["n0"].outputs["o0"] == "x" * 20 * MEGABYTE
