@@ -59,6 +59,8 @@ def _normal(value: Any, key: str, names: dict[str, str]) -> Any:
         # Whether it had begun to run when the abort came is a matter of moments.
         found = {name: one for name, one in found.items() if name not in ("started_at", "duration")}
     if key == "closure":
+        # The reference had not been told of a place for logs.
+        found.pop("logs", None)
         found |= {name: name.upper() for name in ("duration", "reason") if name in found}
     return found
 

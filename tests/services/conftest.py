@@ -11,11 +11,13 @@ import uvicorn
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc import aio
 from lacewing.adapters.blob import LocalBlobStore
+from lacewing.adapters.local_log import LocalLogs
 from lacewing.adapters.runs import SqlRunStore
 from lacewing.adapters.sql import Database, metadata, open_engine
-from lacewing.demo.app import admin_services, seed
+from lacewing.demo.app import ADMIN, admin_services, seed
 from lacewing.services.admin.configuration import Platform
 from lacewing.services.admin.dataproxy import Signer, upload_app
+from lacewing.services.console.app import add_console
 from lacewing.services.gateway import add_gateway
 from lacewing.services.rpc import grpc_server
 
@@ -28,6 +30,7 @@ class Served:
     channel: aio.Channel
     services: Mapping[ServiceDescriptor, object]
     database: Database
+    root: Path
 
 
 @pytest.fixture
@@ -46,6 +49,7 @@ async def served(tmp_path: Path, platform: Platform) -> AsyncIterator[Served]:
     services = admin_services(database, LocalBlobStore(), SqlRunStore(database), root, signer, platform)
     app = upload_app(root, signer)
     add_gateway(app, services)
+    add_console(app, services[ADMIN], LocalLogs(tmp_path / "cluster"))
     server = grpc_server(services)
     grpc_port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
@@ -58,7 +62,7 @@ async def served(tmp_path: Path, platform: Platform) -> AsyncIterator[Served]:
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{http_port}") as client,
         aio.insecure_channel(f"127.0.0.1:{grpc_port}") as channel,
     ):
-        yield Served(client, channel, services, database)
+        yield Served(client, channel, services, database, tmp_path)
     http.should_exit = True
     await serving
     await server.stop(None)

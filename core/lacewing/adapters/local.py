@@ -80,7 +80,10 @@ class _Room:
 
 
 class LocalCluster:
-    """A Cluster of processes. `default_python` runs flytekit's commands of images that map to nothing."""
+    """A Cluster of processes. `default_python` runs flytekit's commands of images that map to nothing.
+
+    `log_uri` says where clients read a pod's log.
+    """
 
     def __init__(
         self,
@@ -92,10 +95,11 @@ class LocalCluster:
         memory_bytes: float,
         images: Mapping[str, Path] | None = None,
         environment: Mapping[str, str] | None = None,
+        log_uri: Callable[[Manifest], str] | None = None,
         grace_seconds: float = 2.0,
     ) -> None:
         self.root, self._default, self._images = root, default_python, dict(images or {})
-        self._environment = dict(environment or {})
+        self._environment, self._log_uri = dict(environment or {}), log_uri
         self._room = _Room(slots, cpus, memory_bytes)
         self._grace = grace_seconds
         self._pods: dict[tuple[str, str], _Pod] = {}
@@ -129,7 +133,10 @@ class LocalCluster:
             return known.manifest
         folder = self.root / "pods" / key[0] / key[1]
         (folder / "work").mkdir(parents=True, exist_ok=True)
-        manifest["metadata"].setdefault("annotations", {})["lacewing.dev/log"] = str(folder / "log.txt")
+        annotations = manifest["metadata"].setdefault("annotations", {})
+        annotations["lacewing.dev/log"] = str(folder / "log.txt")
+        if self._log_uri is not None:
+            annotations["lacewing.dev/log-uri"] = self._log_uri(manifest)
         _write(folder / "pod.json", json.dumps(manifest))
         pod = self._add(manifest, folder)
         self._waiting.append(pod)

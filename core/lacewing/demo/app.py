@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 import uvicorn
 from flyteidl.admin import project_pb2, version_pb2
+from flyteidl.core import identifier_pb2
 from flyteidl.service import admin_pb2, dataproxy_pb2
 from google.protobuf.descriptor import ServiceDescriptor
 from sqlalchemy.dialects.sqlite import insert
@@ -24,6 +25,8 @@ from lacewing.adapters.blob import LocalBlobStore
 from lacewing.adapters.clock import SystemClock
 from lacewing.adapters.events import TableEvents
 from lacewing.adapters.local import LocalCluster
+from lacewing.adapters.local_log import LocalLogs
+from lacewing.adapters.local_pod import environment
 from lacewing.adapters.runs import SqlRunStore
 from lacewing.adapters.schema import prepare
 from lacewing.adapters.sql import Database, open_engine
@@ -35,6 +38,7 @@ from lacewing.engine.files import RunFiles
 from lacewing.engine.loop import Loop
 from lacewing.hooks.loader import load_plugins
 from lacewing.model.ids import RunKey
+from lacewing.model.task import Manifest
 from lacewing.services import db
 from lacewing.services.admin.attributes import Attributes
 from lacewing.services.admin.configuration import Platform
@@ -48,10 +52,13 @@ from lacewing.services.admin.projects import Projects
 from lacewing.services.admin.registration import Registration
 from lacewing.services.admin.rows import DOMAINS, now_text
 from lacewing.services.admin.views import Views
+from lacewing.services.console.address import log_path
+from lacewing.services.console.app import add_console
 from lacewing.services.gateway import add_gateway
 from lacewing.services.rpc import Call, grpc_server
 
 log = structlog.get_logger(__name__)
+ADMIN: ServiceDescriptor = admin_pb2.DESCRIPTOR.services_by_name["AdminService"]
 _RESYNC_SECONDS = 30.0
 _WORKERS = 4
 
@@ -117,7 +124,7 @@ def admin_services(
         About(),
     )
     return {
-        admin_pb2.DESCRIPTOR.services_by_name["AdminService"]: admin,
+        ADMIN: admin,
         dataproxy_pb2.DESCRIPTOR.services_by_name["DataProxyService"]: DataProxy(root, signer),
     }
 
@@ -133,6 +140,7 @@ async def demo(home: Path, settings: DemoSettings) -> AsyncIterator[None]:
     await seed(database)
     runs = SqlRunStore(database)
     cpus, memory = os.cpu_count() or 1, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    base = f"http://{settings.host}:{settings.port}"
     cluster = LocalCluster(
         home / "cluster",
         default_python=Path(sys.executable),
@@ -140,14 +148,16 @@ async def demo(home: Path, settings: DemoSettings) -> AsyncIterator[None]:
         cpus=cpus,
         memory_bytes=memory,
         images=settings.images,
+        log_uri=lambda pod: base + _log_path(pod),
     )
     effects = Effects(registry, cluster, RunFiles(blobs))
     loop = Loop(runs, blobs, TableEvents(ingest(database)), effects, SystemClock())
-    signer = Signer(_secret(home), lambda: f"http://{settings.host}:{settings.port}")
+    signer = Signer(_secret(home), lambda: base)
     machine = Platform(resource_limits={"cpu": str(cpus), "memory": f"{memory >> 20}Mi"})
     services = admin_services(database, blobs, runs, root, signer, machine)
     app = upload_app(root, signer)
     add_gateway(app, services, settings.origins)
+    add_console(app, services[ADMIN], LocalLogs(home / "cluster"))
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(database.close)
         work = [loop.work() for _ in range(_WORKERS)]
@@ -211,6 +221,15 @@ async def _resync(runs: SqlRunStore, loop: Loop) -> None:
         for key in await runs.live():
             loop.wake_fresh(key)
         await asyncio.sleep(_RESYNC_SECONDS)
+
+
+def _log_path(pod: Manifest) -> str:
+    """Where the console serves the log of the attempt that the pod runs."""
+    labels = pod["metadata"]["labels"]
+    node = identifier_pb2.NodeExecutionIdentifier(node_id=labels[NODE_LABEL])
+    run = node.execution_id
+    run.project, run.domain, run.name = labels["project"], labels["domain"], labels[EXECUTION_LABEL]
+    return log_path(node, int(environment(pod).get("FLYTE_ATTEMPT_NUMBER", "0")))
 
 
 def _secret(home: Path) -> bytes:

@@ -31,7 +31,7 @@ SERVICES: tuple[ServiceDescriptor, ...] = (
     identity_pb2.DESCRIPTOR.services_by_name["IdentityService"],
 )
 """What has REST. A service that nobody answers for keeps its routes, and they say so."""
-_STATUS = {
+STATUS = {
     "CANCELLED": 499,
     "INVALID_ARGUMENT": 400,
     "FAILED_PRECONDITION": 400,
@@ -46,6 +46,7 @@ _STATUS = {
     "UNAVAILABLE": 503,
     "DEADLINE_EXCEEDED": 504,
 }
+"""The HTTP status of each gRPC code."""
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")
 _VARIABLE = re.compile(r"{([^}=]+)}")
 
@@ -83,7 +84,7 @@ def add_gateway(
 
 def refusal(error: RequestError, codec: Codec) -> Response:
     """The error as an answer: its HTTP status, and a google.rpc.Status in the client's codec."""
-    status = _STATUS.get(error.code, 500)
+    status = STATUS.get(error.code, 500)
     return Response(codec.encode(status_of(error)), status, media_type=codec.content_type)
 
 

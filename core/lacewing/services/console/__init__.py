@@ -1,0 +1,1 @@
+"""The console: pages about executions, read through the RPCs that clients use."""
