@@ -13,7 +13,8 @@ from typing import Any
 import grpc
 from flyteidl.admin import common_pb2, execution_pb2, node_execution_pb2, task_execution_pb2
 from flyteidl.core import execution_pb2 as core_pb2
-from flyteidl.service import admin_pb2_grpc
+from flyteidl.service import admin_pb2, admin_pb2_grpc, dataproxy_pb2, signal_pb2
+from google.protobuf import message_factory
 from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.message import Message
 from lacewing.demo.app import demo
@@ -21,6 +22,11 @@ from lacewing.demo.settings import DemoSettings
 
 PLACE = {"project": "flytesnacks", "domain": "development"}
 ENDED = {"SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT"}
+SERVICES = {
+    one.name: one
+    for module in (admin_pb2, dataproxy_pb2, signal_pb2)
+    for one in module.DESCRIPTOR.services_by_name.values()
+}
 OLDEST_FIRST = common_pb2.Sort(key="created_at", direction=common_pb2.Sort.ASCENDING)
 
 
@@ -54,9 +60,32 @@ class Client:
         endpoint = f"admin:\n  endpoint: dns:///127.0.0.1:{self.port}\n  insecure: true\n"
         (folder / "config.yaml").write_text(endpoint)
         command = [Path(sys.executable).parent / "pyflyte", "--config", "config.yaml", "register"]
-        command += ["--version", version, "--image", "localhost/sample:1", *(f"{one}.py" for one in modules)]
+        command += [
+            "--version",
+            version,
+            "--image",
+            "localhost/flytekit:1",
+            *(f"{one}.py" for one in modules),
+        ]
         done = await asyncio.to_thread(subprocess.run, command, cwd=folder, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
+
+    async def ask(self, rpc: str, request: dict[str, Any]) -> dict[str, Any]:
+        """Call `Service/Method` with proto JSON: its `answer`, or `code` and `details`."""
+        service, _, name = rpc.partition("/")
+        method = SERVICES[service].methods_by_name[name]
+        question, answer = (
+            message_factory.GetMessageClass(kind) for kind in (method.input_type, method.output_type)
+        )
+        call = self.channel.unary_unary(
+            f"/{method.containing_service.full_name}/{name}",
+            request_serializer=question.SerializeToString,
+            response_deserializer=answer.FromString,
+        )
+        try:
+            return {"answer": shown(await call(ParseDict(request, question())))}
+        except grpc.aio.AioRpcError as error:
+            return {"code": error.code().name, "details": error.details()}
 
     async def start(self, name: str, version: str, inputs: dict[str, int], spec: dict[str, Any]) -> Any:
         """Start an execution of a launch plan; its identifier."""

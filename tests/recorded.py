@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 DATA = Path(__file__).parent / "data" / "vectors"
-_TIMES = re.compile(r"(_at|^timestamp)$")
+_TIMES = re.compile(r"(_at|At|_time|^timestamp)$")
 _WORDS = [
+    (re.compile(r"\ba[a-z0-9]{19}\b"), "NAME"),
     (re.compile(r"/data/[0-9a-z]{2}/NAME"), "/data/SHARD/NAME"),
     (re.compile(r"/data/SHARD/(.*?)/[0-9a-f]{32}"), r"/data/SHARD/\1/RANDOM"),
     # Tracebacks: where packages are, their lines, and the marks under a line. A list cuts them anywhere.
@@ -24,6 +25,7 @@ _WORDS = [
     (re.compile("^task submitted to K8s$"), "task submitted"),
     # The reference's store wants credentials of a task; a folder does not.
     (re.compile(r"FLYTE_AWS_\w+,"), ""),
+    (re.compile(r"^STORE/(uploads/)?(\w+/\w+)/[A-Z2-7]+=*/fast\w+"), r"STORE/\2/DIGEST/CODE"),
 ]
 
 
@@ -33,28 +35,42 @@ def views() -> list[dict[str, Any]]:
     return [one for one in found if "view" in one]
 
 
+def answers() -> list[dict[str, Any]]:
+    """The recorded questions, in the order in which they were asked, each with its answer."""
+    found: list[dict[str, Any]] = json.loads((DATA / "answers.json").read_text())
+    return found
+
+
 def normal_view(view: dict[str, Any]) -> Any:
     """A view without what may differ; nodes by their id, since siblings are made in any order."""
     metadata = view["nodes"][0]["node"]["closure"]["output_uri"]
     store, name = metadata.split("/metadata/propeller/")[0], view["execution"]["id"]["name"]
-    return _normal(view, "", {name: "NAME", store: "STORE"})
+    found = normal(view, {name: "NAME", store: "STORE"})
+    found["nodes"] = _by_id(found["nodes"])
+    return found
 
 
-def _normal(value: Any, key: str, names: dict[str, str]) -> Any:
+def _by_id(nodes: list[dict[str, Any]]) -> dict[str, Any]:
+    for one in nodes:
+        if "children" in one:
+            one["children"] = _by_id(one["children"])
+    return {one["node"]["id"]["node_id"]: one for one in nodes}
+
+
+def normal(value: Any, names: dict[str, str], key: str = "") -> Any:
+    """Proto JSON without what may differ. `names` says which names and places get which word."""
     if isinstance(value, str):
         return "TIME" if _TIMES.search(key) else _text(value, names)
-    if key in ("nodes", "children") and value and "node" in value[0]:
-        return {one["node"]["id"]["node_id"]: _normal(one, "", names) for one in value}
     if key == "reasons":
         # After the first one a pod speaks: of machines, images, queues.
-        return _normal(value[0], "", names)
+        return normal(value[0], names)
     if isinstance(value, list):
-        return [_normal(one, key, names) for one in value]
+        return [normal(one, names, key) for one in value]
     if not isinstance(value, dict):
         return value
     if key == "child_execution":
         return normal_view(value)
-    found = {name: _normal(one, name, names) for name, one in value.items()}
+    found = {name: normal(one, names, name) for name, one in value.items()}
     if found.get("phase") == "ABORTED" and "task_type" in found:
         # Whether it had begun to run when the abort came is a matter of moments.
         found = {name: one for name, one in found.items() if name not in ("started_at", "duration")}

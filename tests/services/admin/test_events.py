@@ -128,6 +128,24 @@ async def test_children_are_listed_under_their_parent_only(database: Database):
     assert (found.id.node_id, found.metadata.retry_group) == ("n0-0-x", "0")
 
 
+async def test_nodes_are_listed_under_the_attempt_that_made_them(database: Database):
+    await told(database, node_event("n0", "RUNNING"), task_event("RUNNING"))
+    node = task_execution_pb2.TaskExecutionListRequest(
+        node_execution_id=node_event("n0", "QUEUED").id, limit=1
+    )
+    views = Views(database, LocalBlobStore())
+    made = (await views.ListTaskExecutions(node, CALL)).task_executions[0].id
+    child = node_event("c0", "QUEUED", parent_task_metadata={"id": made})
+    await told(database, child)
+    wanted = node_execution_pb2.NodeExecutionForTaskListRequest(task_execution_id=made, limit=9)
+    listed = await views.ListNodeExecutionsForTask(wanted, CALL)
+    assert [one.id.node_id for one in listed.node_executions] == ["c0"]
+    made.retry_attempt = 5
+    wanted.task_execution_id.CopyFrom(made)
+    with pytest.raises(NotFound, match="missing entity of type task execution"):
+        await views.ListNodeExecutionsForTask(wanted, CALL)
+
+
 async def test_flags_of_a_node_stay_and_its_outputs_are_kept(database: Database):
     await told(database, node_event("n0", "QUEUED", 3, is_parent=True), node_event("n0", "RUNNING", 4))
     await told(database, node_event("n0", "SUCCEEDED", 9, output_uri="/o"))

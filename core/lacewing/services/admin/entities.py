@@ -147,7 +147,6 @@ def _listed_workflow(row: Row[Any]) -> workflow_pb2.Workflow:
     found.id.project, found.id.domain = row.project, row.domain
     found.id.name, found.id.version = row.name, row.version
     template = found.closure.compiled_workflow.primary.template
-    template.id.CopyFrom(found.id)
     template.interface.CopyFrom(interface_pb2.TypedInterface.FromString(row.typed_interface))
     found.closure.created_at.CopyFrom(timestamp(row.created_at))
     return found

@@ -28,6 +28,7 @@ from lacewing.services.admin.rows import (
     TABLES,
     check_identifier,
     check_place,
+    check_whole,
     entity_columns,
     find,
     get_entity,
@@ -122,6 +123,7 @@ class Registration:
 
     async def GetWorkflow(self, request: Any, call: Call) -> workflow_pb2.Workflow:
         """A workflow of one version, with its closure."""
+        check_whole(request)
         row = await self._database.read(lambda connection: get_entity(connection, WORKFLOW, request.id))
         closure = workflow_pb2.WorkflowClosure(compiled_workflow=await self._compiled(row))
         closure.created_at.CopyFrom(timestamp(row.created_at))
@@ -162,6 +164,7 @@ class Registration:
 
     async def GetLaunchPlan(self, request: Any, call: Call) -> launch_plan_pb2.LaunchPlan:
         """A launch plan of one version."""
+        check_whole(request)
         return launch_plan_message(
             await self._database.read(lambda connection: get_entity(connection, LAUNCH_PLAN, request.id))
         )

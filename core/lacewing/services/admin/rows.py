@@ -92,6 +92,15 @@ def check_identifier(identifier: identifier_pb2.Identifier, kind: int) -> None:
             raise InvalidArgument(f"missing {name}")
 
 
+def check_whole(request: Any) -> None:
+    """A request for one entity names it in full; raises InvalidArgument."""
+    if not request.HasField("id"):
+        raise InvalidArgument("missing id")
+    for name, value in entity_columns(request.id).items():
+        if not value:
+            raise InvalidArgument(f"missing {name}")
+
+
 def check_place(connection: Connection, project: str, domain: str) -> None:
     """The project is there and active, and the domain is configured; raises InvalidArgument."""
     row = find(connection, db.projects, {"identifier": project})

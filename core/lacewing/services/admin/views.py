@@ -7,13 +7,13 @@ from flyteidl.core import identifier_pb2
 from sqlalchemy import Connection, Row
 
 from lacewing.adapters.sql import Database
-from lacewing.errors import NotFound
 from lacewing.ports import BlobStore
 from lacewing.services import db
 from lacewing.services.admin.data import fill_data
 from lacewing.services.admin.executions import trim_error
 from lacewing.services.admin.listing import NODE_EXECUTIONS, TASK_EXECUTIONS, list_page
 from lacewing.services.admin.rows import execution_columns, find
+from lacewing.services.admin.words import missing
 from lacewing.services.rpc import Call
 
 
@@ -31,7 +31,16 @@ class Views:
         """A run's top-level nodes, or those of one parent, a page at a time."""
         run = request.workflow_execution_id
         parent = await self._parent(run, request.unique_parent_id)
-        scope: dict[str, Any] = {**execution_columns(run), "parent_id": parent}
+        return await self._nodes(request, {**execution_columns(run), "parent_id": parent})
+
+    async def ListNodeExecutionsForTask(
+        self, request: Any, call: Call
+    ) -> node_execution_pb2.NodeExecutionList:
+        """The nodes that an attempt made, as engines of old told it."""
+        row = await self._database.read(lambda c: _task_row(c, request.task_execution_id))
+        return await self._nodes(request, {"parent_task_execution_id": row.id})
+
+    async def _nodes(self, request: Any, scope: dict[str, Any]) -> node_execution_pb2.NodeExecutionList:
         rows, token = await list_page(self._database, NODE_EXECUTIONS, request, scope)
         nodes = [node_message(row) for row in rows]
         for node in nodes:
@@ -88,7 +97,7 @@ def _node_row(connection: Connection, identifier: identifier_pb2.NodeExecutionId
     columns = {**execution_columns(identifier.execution_id), "node_id": identifier.node_id}
     row = find(connection, db.node_executions, columns)
     if row is None:
-        raise NotFound(f"missing entity of type node execution with identifier {identifier.node_id!r}")
+        raise missing("node execution", identifier)
     return row
 
 
@@ -102,9 +111,7 @@ def _task_row(connection: Connection, identifier: identifier_pb2.TaskExecutionId
     }
     row = find(connection, db.task_executions, columns)
     if row is None:
-        raise NotFound(
-            f"missing entity of type task execution with identifier {task.name!r} of {node.node_id!r}"
-        )
+        raise missing("task execution", identifier)
     return row
 
 
