@@ -11,12 +11,14 @@ import uvicorn
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc import aio
 from lacewing.adapters.blob import LocalBlobStore
+from lacewing.adapters.events import News
 from lacewing.adapters.local_log import LocalLogs
 from lacewing.adapters.runs import SqlRunStore
 from lacewing.adapters.sql import Database, metadata, open_engine
 from lacewing.demo.app import ADMIN, admin_services, seed
 from lacewing.services.admin.configuration import Platform
 from lacewing.services.admin.dataproxy import Signer, upload_app
+from lacewing.services.admin.holding import Holding
 from lacewing.services.console.app import add_console
 from lacewing.services.gateway import add_gateway
 from lacewing.services.rpc import grpc_server
@@ -31,6 +33,7 @@ class Served:
     services: Mapping[ServiceDescriptor, object]
     database: Database
     root: Path
+    holding: Holding
 
 
 @pytest.fixture
@@ -40,13 +43,23 @@ def platform() -> Platform:
 
 
 @pytest.fixture
-async def served(tmp_path: Path, platform: Platform) -> AsyncIterator[Served]:
+def hold_seconds() -> float:
+    """How long a repeated GetExecution is held; a module that is about it says so."""
+    return 0.0
+
+
+@pytest.fixture
+async def served(tmp_path: Path, platform: Platform, hold_seconds: float) -> AsyncIterator[Served]:
     engine = open_engine(f"sqlite:///{tmp_path}/db")
     metadata.create_all(engine)
     database, root = Database(engine), str(tmp_path / "store")
     await seed(database)
     signer = Signer(b"secret", lambda: "http://localhost")
-    services = admin_services(database, LocalBlobStore(), SqlRunStore(database), root, signer, platform)
+    news = News()
+    holding = Holding(news, hold_seconds)
+    services = admin_services(
+        database, LocalBlobStore(), SqlRunStore(database), root, signer, platform, news, holding
+    )
     app = upload_app(root, signer)
     add_gateway(app, services)
     add_console(app, services[ADMIN], LocalLogs(tmp_path / "cluster"))
@@ -62,7 +75,7 @@ async def served(tmp_path: Path, platform: Platform) -> AsyncIterator[Served]:
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{http_port}") as client,
         aio.insecure_channel(f"127.0.0.1:{grpc_port}") as channel,
     ):
-        yield Served(client, channel, services, database, tmp_path)
+        yield Served(client, channel, services, database, tmp_path, holding)
     http.should_exit = True
     await serving
     await server.stop(None)

@@ -114,12 +114,39 @@ def _result(message: Any, output_uri: str, error: RunError | None) -> None:
             _at(message.error.timestamp, error.at)
 
 
-class TableEvents:
-    """An EventSink that hands a batch of messages to whoever writes them down."""
+class News:
+    """Tells whoever asked when something of a run was written. Lives in one process, keeps nothing."""
 
-    def __init__(self, ingest: Callable[[Sequence[Message]], Awaitable[None]]) -> None:
-        self._ingest = ingest
+    def __init__(self) -> None:
+        self._listeners: dict[RunKey, list[Callable[[bool], None]]] = {}
+
+    def subscribe(self, key: RunKey, listener: Callable[[bool], None]) -> None:
+        """Have `listener(ended)` called after each write about the run."""
+        self._listeners.setdefault(key, []).append(listener)
+
+    def unsubscribe(self, key: RunKey, listener: Callable[[bool], None]) -> None:
+        """Stop calling it."""
+        left = [one for one in self._listeners.pop(key, ()) if one != listener]
+        if left:
+            self._listeners[key] = left
+
+    def tell(self, key: RunKey, *, ended: bool = False) -> None:
+        """Something of the run was written; `ended` if that was its end."""
+        for listener in tuple(self._listeners.get(key, ())):
+            listener(ended)
+
+
+class TableEvents:
+    """An EventSink that hands a batch of messages to whoever writes them down, and then tells the news."""
+
+    def __init__(
+        self, ingest: Callable[[Sequence[Message]], Awaitable[None]], news: News | None = None
+    ) -> None:
+        self._ingest, self._news = ingest, news or News()
 
     async def send(self, events: Sequence[Event]) -> None:
         """Record the events, in order."""
         await self._ingest([to_proto(event) for event in events])
+        ended = {event.key for event in events if isinstance(event, RunEvent) and event.phase.terminal}
+        for key in {event.key for event in events}:
+            self._news.tell(key, ended=key in ended)

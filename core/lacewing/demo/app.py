@@ -23,7 +23,7 @@ from sqlalchemy.dialects.sqlite import insert
 from lacewing import POD, __version__
 from lacewing.adapters.blob import LocalBlobStore
 from lacewing.adapters.clock import SystemClock
-from lacewing.adapters.events import TableEvents
+from lacewing.adapters.events import News, TableEvents
 from lacewing.adapters.local import LocalCluster
 from lacewing.adapters.local_log import LocalLogs
 from lacewing.adapters.local_pod import environment
@@ -46,6 +46,7 @@ from lacewing.services.admin.dataproxy import DataProxy, Signer, upload_app
 from lacewing.services.admin.entities import EntityLists, LaunchPlans
 from lacewing.services.admin.events import Events, ingest
 from lacewing.services.admin.executions import Executions
+from lacewing.services.admin.holding import Holding
 from lacewing.services.admin.launches import Launches
 from lacewing.services.admin.named import Descriptions, NamedEntities
 from lacewing.services.admin.projects import Projects
@@ -106,14 +107,16 @@ def admin_services(
     root: str,
     signer: Signer,
     platform: Platform | None = None,
+    news: News | None = None,
+    holding: Holding | None = None,
 ) -> dict[ServiceDescriptor, object]:
     """Who answers for which service, over gRPC and HTTP alike."""
-    platform = platform or Platform()
+    platform, news = platform or Platform(), news or News()
     admin = Combined(
         Registration(database, blobs, root, platform.resource_limits),
         Launches(database, blobs, runs, root, platform),
-        Executions(database, blobs, runs),
-        Events(database),
+        Executions(database, blobs, runs, news, holding),
+        Events(database, news),
         Views(database, blobs),
         EntityLists(database),
         LaunchPlans(database),
@@ -151,10 +154,12 @@ async def demo(home: Path, settings: DemoSettings) -> AsyncIterator[None]:
         log_uri=lambda pod: base + _log_path(pod),
     )
     effects = Effects(registry, cluster, RunFiles(blobs))
-    loop = Loop(runs, blobs, TableEvents(ingest(database)), effects, SystemClock())
     signer = Signer(_secret(home), lambda: base)
+    news = News()
+    holding = Holding(news, settings.hold_seconds)
+    loop = Loop(runs, blobs, TableEvents(ingest(database), news), effects, SystemClock())
     machine = Platform(resource_limits={"cpu": str(cpus), "memory": f"{memory >> 20}Mi"})
-    services = admin_services(database, blobs, runs, root, signer, machine)
+    services = admin_services(database, blobs, runs, root, signer, machine, news, holding)
     app = upload_app(root, signer)
     add_gateway(app, services, settings.origins)
     add_console(app, services[ADMIN], LocalLogs(home / "cluster"))
@@ -171,6 +176,7 @@ async def demo(home: Path, settings: DemoSettings) -> AsyncIterator[None]:
         await cluster.start()
         stack.push_async_callback(cluster.close)
         await stack.enter_async_context(_serving(home, settings, services, app))
+        stack.callback(holding.close)
         yield
 
 

@@ -20,6 +20,11 @@ class DemoSettings(BaseModel, extra="forbid", frozen=True):
         default_factory=lambda: 2 * (os.cpu_count() or 1),
         description="How many tasks that ask for no resources run at once.",
     )
+    hold_seconds: float = Field(
+        50.0,
+        ge=0,
+        description="How long a repeated GetExecution waits for news, in seconds; 0 answers at once.",
+    )
     images: dict[str, Path] = Field(
         {}, description="Image pattern to the virtual environment that it stands for."
     )

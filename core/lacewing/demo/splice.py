@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -37,10 +38,25 @@ async def _listen(
 async def _splice(
     first: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, backend: Path
 ) -> None:
-    inner_reader, inner_writer = await asyncio.open_unix_connection(str(backend), limit=_CHUNK)
+    inner_reader, inner_writer = await asyncio.open_unix_connection(
+        sock=await _connect(backend), limit=_CHUNK
+    )
     inner_writer.write(first)
     await asyncio.gather(_copy(reader, inner_writer), _copy(inner_reader, writer), return_exceptions=True)
     inner_writer.close()
+
+
+async def _connect(backend: Path) -> socket.socket:
+    found = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        found.setblocking(False)
+        # An address of its own, given by the kernel: it tells the server one client from another.
+        found.bind("")
+        await asyncio.get_running_loop().sock_connect(found, str(backend))
+    except OSError:
+        found.close()
+        raise
+    return found
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -32,13 +32,21 @@ OPTIONS = [
 ]
 
 
+def new_request_id() -> str:
+    """A name for a request that came without one."""
+    return f"a-{uuid.uuid4().hex[:20]}"
+
+
 @dataclass(frozen=True)
 class Call:
     """Who asks, and how."""
 
     peer: str
     transport: str = "grpc"
-    request_id: str = field(default_factory=lambda: f"a-{uuid.uuid4().hex[:20]}")
+    request_id: str = field(default_factory=new_request_id)
+    seconds_left: float | None = None
+    """Until the caller gives up; None if it never does."""
+    is_flytekit: bool = False
 
 
 Rpc = Callable[[Any, Call], Awaitable[Any]]
@@ -92,8 +100,13 @@ def grpc_server(services: Mapping[ServiceDescriptor, object]) -> aio.Server:
 def _handler(method: MethodDescriptor, rpc: Rpc) -> Any:
     async def answer(request: Any, context: Any) -> Any:
         metadata = dict(context.invocation_metadata() or ())
-        known = metadata.get("x-request-id")
-        call = Call(context.peer(), "grpc", known) if known else Call(context.peer())
+        call = Call(
+            context.peer(),
+            request_id=metadata.get("x-request-id") or new_request_id(),
+            seconds_left=context.time_remaining(),
+            # Of the clients that speak gRPC, only flytekit says so in its metadata.
+            is_flytekit=metadata.get("accept") == "application/grpc",
+        )
         try:
             return await invoke(rpc, request, call)
         except RequestError as error:

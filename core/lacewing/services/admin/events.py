@@ -7,12 +7,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from flyteidl.admin import event_pb2 as admin_event_pb2
+from flyteidl.core import identifier_pb2
 from flyteidl.event import event_pb2
 from sqlalchemy import Connection
 
+from lacewing.adapters.events import News
 from lacewing.adapters.sql import Database
 from lacewing.errors import AlreadyExists, FailedPrecondition
-from lacewing.services.admin.ingest import ingest_workflow_event, is_already_terminal
+from lacewing.model.ids import RunKey
+from lacewing.services.admin.ingest import TERMINAL, Phase, ingest_workflow_event, is_already_terminal
 from lacewing.services.admin.node_events import ingest_node_event
 from lacewing.services.admin.task_events import ingest_task_event
 from lacewing.services.rpc import Call
@@ -21,14 +24,15 @@ from lacewing.services.rpc import Call
 class Events:
     """The RPCs by which engines tell what happened."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, news: News | None = None) -> None:
+        self._database, self._news = database, news or News()
 
     async def CreateWorkflowEvent(
         self, request: admin_event_pb2.WorkflowExecutionEventRequest, call: Call
     ) -> admin_event_pb2.WorkflowExecutionEventResponse:
         """An execution entered a phase."""
         await self._database.write(lambda c: ingest_workflow_event(c, request.event))
+        self._tell(request.event.execution_id, Phase.Name(request.event.phase) in TERMINAL)
         return admin_event_pb2.WorkflowExecutionEventResponse()
 
     async def CreateNodeEvent(
@@ -36,6 +40,7 @@ class Events:
     ) -> admin_event_pb2.NodeExecutionEventResponse:
         """A node entered a phase."""
         await self._database.write(lambda c: ingest_node_event(c, request.event))
+        self._tell(request.event.id.execution_id)
         return admin_event_pb2.NodeExecutionEventResponse()
 
     async def CreateTaskEvent(
@@ -43,7 +48,11 @@ class Events:
     ) -> admin_event_pb2.TaskExecutionEventResponse:
         """An attempt entered a phase, or told more of the one it is in."""
         await self._database.write(lambda c: ingest_task_event(c, request.event))
+        self._tell(request.event.parent_node_execution_id.execution_id)
         return admin_event_pb2.TaskExecutionEventResponse()
+
+    def _tell(self, identifier: identifier_pb2.WorkflowExecutionIdentifier, ended: bool = False) -> None:
+        self._news.tell(RunKey(identifier.project, identifier.domain, identifier.name), ended=ended)
 
 
 def ingest(database: Database) -> Callable[[Sequence[Any]], Awaitable[None]]:

@@ -7,6 +7,7 @@ from flyteidl.core import execution_pb2 as core_execution
 from flyteidl.core import identifier_pb2
 from sqlalchemy import Connection, Row
 
+from lacewing.adapters.events import News
 from lacewing.adapters.sql import Database
 from lacewing.errors import InvalidArgument
 from lacewing.model.ids import RunKey
@@ -14,6 +15,7 @@ from lacewing.ports import BlobStore, RunStore
 from lacewing.services import db
 from lacewing.services.admin.data import fill_data
 from lacewing.services.admin.entities import place
+from lacewing.services.admin.holding import Holding
 from lacewing.services.admin.ingest import TERMINAL, already_terminal
 from lacewing.services.admin.listing import EXECUTIONS, has_filter, list_page
 from lacewing.services.admin.rows import (
@@ -29,12 +31,26 @@ _LISTED_ERROR = 100
 class Executions:
     """The RPCs that read and end executions."""
 
-    def __init__(self, database: Database, blobs: BlobStore, runs: RunStore) -> None:
+    def __init__(
+        self,
+        database: Database,
+        blobs: BlobStore,
+        runs: RunStore,
+        news: News | None = None,
+        holding: Holding | None = None,
+    ) -> None:
         self._database, self._blobs, self._runs = database, blobs, runs
+        self._news, self._holding = news or News(), holding
 
     async def GetExecution(self, request: Any, call: Call) -> execution_pb2.Execution:
-        """An execution with its full error."""
-        return execution_message(await self._database.read(lambda c: get_execution(c, request.id)))
+        """An execution with its full error; over gRPC held until there is news, for who asks again."""
+
+        async def read() -> execution_pb2.Execution:
+            return execution_message(await self._database.read(lambda c: get_execution(c, request.id)))
+
+        if self._holding is None or call.transport != "grpc":
+            return await read()
+        return await self._holding.answer(_key(request.id), call, read)
 
     async def ListExecutions(
         self, request: common_pb2.ResourceListRequest, call: Call
@@ -61,8 +77,8 @@ class Executions:
     async def TerminateExecution(self, request: Any, call: Call) -> execution_pb2.ExecutionTerminateResponse:
         """Note the abort, then have the engine carry it out."""
         await self._database.write(lambda c: _abort(c, request.id, request.cause))
-        key = RunKey(request.id.project, request.id.domain, request.id.name)
-        await self._runs.request_abort(key, request.cause)
+        self._news.tell(_key(request.id))
+        await self._runs.request_abort(_key(request.id), request.cause)
         return execution_pb2.ExecutionTerminateResponse()
 
     async def GetExecutionData(
@@ -89,6 +105,10 @@ def execution_message(row: Row[Any]) -> execution_pb2.Execution:
 def execution_identifier(key: RunKey) -> identifier_pb2.WorkflowExecutionIdentifier:
     """The key as clients write it."""
     return identifier_pb2.WorkflowExecutionIdentifier(project=key.project, domain=key.domain, name=key.name)
+
+
+def _key(identifier: identifier_pb2.WorkflowExecutionIdentifier) -> RunKey:
+    return RunKey(identifier.project, identifier.domain, identifier.name)
 
 
 def trim_error(closure: Any) -> None:
