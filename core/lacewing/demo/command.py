@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
+from flyteidl.core import identifier_pb2
 from rich.console import Console
 
+from lacewing.adapters.local_log import LocalLogs
 from lacewing.demo.app import demo
+from lacewing.demo.display import print_logs, run_and_follow
 from lacewing.demo.settings import DemoSettings, home, load_settings
 from lacewing.errors import ConfigError
 
@@ -84,8 +87,28 @@ def run(context: typer.Context, file: Path, workflow: str) -> None:
     if _running() is None:
         _fail("The demo does not run. Start it with: lacewing demo start")
     command = [str(Path(sys.executable).parent / "pyflyte"), "--config", str(_client_config(settings))]
-    command += ["run", "--remote", "--wait", str(file), workflow, *context.args]
-    raise typer.Exit(subprocess.run(command).returncode)
+    command += ["run", "--remote", str(file), workflow, *context.args]
+    raise typer.Exit(run_and_follow(command, _address(settings), LocalLogs(home() / "cluster"), console))
+
+
+@app.command()
+def logs(
+    execution: Annotated[str, typer.Argument(help="The name of an execution.")] = "",
+    node: Annotated[str, typer.Argument(help="One of its nodes.")] = "",
+    project: str = "flytesnacks",
+    domain: str = "development",
+) -> None:
+    """Print the logs of an execution's tasks, or of one node; without arguments the demo's own log."""
+    if not execution:
+        path = home() / "demo.log"
+        console.out(path.read_text(errors="replace") if path.exists() else "", end="", highlight=False)
+        return
+    settings = _settings(None)
+    if _running() is None:
+        _fail("The demo does not run. Start it with: lacewing demo start")
+    identifier = identifier_pb2.WorkflowExecutionIdentifier(project=project, domain=domain, name=execution)
+    found = LocalLogs(home() / "cluster")
+    raise typer.Exit(print_logs(_address(settings), identifier, node, found, console))
 
 
 def _settings(port: int | None) -> DemoSettings:
@@ -123,6 +146,10 @@ def _running() -> int | None:
         if b"lacewing" in Path(f"/proc/{pid}/cmdline").read_bytes():
             return pid
     return None
+
+
+def _address(settings: DemoSettings) -> str:
+    return f"{settings.host}:{settings.port}"
 
 
 def _client_config(settings: DemoSettings) -> Path:

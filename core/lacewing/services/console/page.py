@@ -18,7 +18,7 @@ _OVER = {"SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT", "SKIPPED", "RECOVERED", 
 _GOOD = {"SUCCEEDED", "RECOVERED"}
 _BAD = {"FAILED", "FAILING", "TIMED_OUT", "RETRYABLE_FAILED"}
 _STILL = {"UNDEFINED", "QUEUED", "ABORTED", "SKIPPED"}
-_BOUNDS = ("start-node", "end-node")
+BOUNDS = ("start-node", "end-node")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +109,11 @@ class Found:
     attempts: Sequence[task_execution_pb2.TaskExecution] = ()
     depth: int = 0
 
+    @property
+    def over(self) -> bool:
+        """The node will not change."""
+        return core_pb2.NodeExecution.Phase.Name(self.node.closure.phase) in _OVER
+
 
 @dataclass(frozen=True)
 class Run:
@@ -183,7 +188,7 @@ def run_page(
 ) -> RunPage:
     """An execution with its nodes, in the order they were made. The bounds of a graph are left out."""
     run = run_of(execution, now)
-    rows = [row_of(one, run, now) for one in found if one.node.id.node_id not in _BOUNDS]
+    rows = [row_of(one, run, now) for one in found if one.node.id.node_id not in BOUNDS]
     return RunPage(run, values(data.full_inputs), values(data.full_outputs), rows, hidden)
 
 

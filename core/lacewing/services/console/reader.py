@@ -1,7 +1,7 @@
 """What the pages need, asked of the RPCs. It holds nothing: every page is read anew."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from flyteidl.admin import (
@@ -14,13 +14,14 @@ from flyteidl.admin import (
 from flyteidl.core import identifier_pb2
 
 from lacewing.errors import NotFound
-from lacewing.services.console.page import Found
+from lacewing.services.console.page import BOUNDS, Found
 from lacewing.services.rpc import Call, invoke
 
 MOST_NODES = 500
 _MOST_ATTEMPTS = 100
 _DEEPEST = 8
 _PAGE = 25
+Attempts = Sequence[task_execution_pb2.TaskExecution]
 
 
 class Logs(Protocol):
@@ -95,13 +96,20 @@ class Reader:
         return Found(node, await self.attempts(identifier)), await self.ask("GetNodeExecutionData", wanted)
 
     async def nodes(
-        self, run: identifier_pb2.WorkflowExecutionIdentifier, parent: str = ""
+        self,
+        run: identifier_pb2.WorkflowExecutionIdentifier,
+        parent: str = "",
+        known: Sequence[Found] = (),
     ) -> tuple[list[Found], bool]:
-        """The nodes of a run, or those below `parent`, each before its own; and whether there are more."""
+        """The nodes of a run, or those below `parent`, each before its own; and whether there are more.
+
+        Attempts of nodes that were over in `known`, an earlier answer, are not asked for again.
+        """
+        over = {one.node.id.node_id: one.attempts for one in known if one.over}
         found: list[Found] = []
         await self._collect(run, parent, 0, found)
         shown = found[:MOST_NODES]
-        attempts = await asyncio.gather(*(self._attempts_of(one) for one in shown))
+        attempts = await asyncio.gather(*(self._attempts_of(one, over) for one in shown))
         whole = [Found(one.node, own, one.depth) for one, own in zip(shown, attempts, strict=True)]
         return whole, len(found) > MOST_NODES
 
@@ -118,21 +126,18 @@ class Reader:
             if node.metadata.is_parent_node and depth < _DEEPEST and len(found) <= MOST_NODES:
                 await self._collect(run, node.id.node_id, depth + 1, found)
 
-    async def _attempts_of(self, found: Found) -> Sequence[task_execution_pb2.TaskExecution]:
-        node = found.node
-        bound = node.id.node_id in ("start-node", "end-node")
-        return [] if bound else await self.attempts(node.id)
+    async def _attempts_of(self, found: Found, over: Mapping[str, Attempts]) -> Attempts:
+        node_id = found.node.id.node_id
+        if node_id in over or node_id in BOUNDS:
+            return over.get(node_id, ())
+        return await self.attempts(found.node.id)
 
-    async def attempts(
-        self, identifier: identifier_pb2.NodeExecutionIdentifier
-    ) -> Sequence[task_execution_pb2.TaskExecution]:
+    async def attempts(self, identifier: identifier_pb2.NodeExecutionIdentifier) -> Attempts:
         """The attempts of a node, the first one first."""
         request = task_execution_pb2.TaskExecutionListRequest(
             node_execution_id=identifier,
             limit=_MOST_ATTEMPTS,
             sort_by=common_pb2.Sort(key="retry_attempt", direction=common_pb2.Sort.ASCENDING),
         )
-        found: Sequence[task_execution_pb2.TaskExecution] = (
-            await self.ask("ListTaskExecutions", request)
-        ).task_executions
+        found: Attempts = (await self.ask("ListTaskExecutions", request)).task_executions
         return found
