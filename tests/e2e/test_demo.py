@@ -8,6 +8,7 @@ import textwrap
 from pathlib import Path
 
 import grpc
+import httpx
 import pytest
 from flyteidl.admin import common_pb2, execution_pb2, node_execution_pb2, task_execution_pb2
 from flyteidl.core import execution_pb2 as core_execution
@@ -100,9 +101,15 @@ async def test_a_single_task_runs_and_is_listed(tmp_path: Path):
             archive = execution_pb2.ExecutionUpdateRequest(id=execution.id, state=1)
             await stub.UpdateExecution(archive)
             after = (await stub.ListExecutions(wanted)).executions
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            seen = await client.get(f"/api/v1/executions/flytesnacks/development/{name}")
+            measured = (await client.get("/metrics")).text
     assert core_execution.WorkflowExecution.Phase.Name(execution.closure.phase) == "SUCCEEDED"
     assert execution.closure.workflow_id.name == ".flytegen.wf.add"
     assert execution.spec.launch_plan.name == "wf.add"
+    assert seen.json()["closure"]["phase"] == "SUCCEEDED"
+    assert "lacewing_launches_total 1.0" in measured
+    assert "flyte:propeller:all:main_depth 0.0" in measured
     assert [one.id.name for one in listed] == [name]
     assert not after
 

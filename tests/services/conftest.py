@@ -15,13 +15,14 @@ from lacewing.adapters.events import News
 from lacewing.adapters.local_log import LocalLogs
 from lacewing.adapters.runs import SqlRunStore
 from lacewing.adapters.sql import Database, metadata, open_engine
-from lacewing.demo.app import ADMIN, admin_services, seed
+from lacewing.demo.app import admin_services, seed
+from lacewing.demo.web import web_app
 from lacewing.services.admin.configuration import Platform
-from lacewing.services.admin.dataproxy import Signer, upload_app
+from lacewing.services.admin.dataproxy import Signer
 from lacewing.services.admin.holding import Holding
-from lacewing.services.console.app import add_console
-from lacewing.services.gateway import add_gateway
+from lacewing.services.metrics import RequestMetrics
 from lacewing.services.rpc import grpc_server
+from prometheus_client import CollectorRegistry
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Served:
 
     http: httpx.AsyncClient
     channel: aio.Channel
+    target: str
     services: Mapping[ServiceDescriptor, object]
     database: Database
     root: Path
@@ -60,10 +62,10 @@ async def served(tmp_path: Path, platform: Platform, hold_seconds: float) -> Asy
     services = admin_services(
         database, LocalBlobStore(), SqlRunStore(database), root, signer, platform, news, holding
     )
-    app = upload_app(root, signer)
-    add_gateway(app, services)
-    add_console(app, services[ADMIN], LocalLogs(tmp_path / "cluster"))
-    server = grpc_server(services)
+    registry = CollectorRegistry()
+    meter = RequestMetrics(registry)
+    app = web_app(root, signer, services, LocalLogs(tmp_path / "cluster"), meter, registry)
+    server = grpc_server(services, meter)
     grpc_port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     http = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", lifespan="off"))
@@ -75,7 +77,8 @@ async def served(tmp_path: Path, platform: Platform, hold_seconds: float) -> Asy
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{http_port}") as client,
         aio.insecure_channel(f"127.0.0.1:{grpc_port}") as channel,
     ):
-        yield Served(client, channel, services, database, tmp_path, holding)
+        target = f"127.0.0.1:{grpc_port}"
+        yield Served(client, channel, target, services, database, tmp_path, holding)
     http.should_exit = True
     await serving
     await server.stop(None)

@@ -40,11 +40,12 @@ NOT_YET = {
     "uploads in full": {118, 119, 120, 121, 171},
     "signals": {124, 125, 200, 213, 214},
     "dynamic workflows": {190},
-    "OpenAPI": {168},
 }
 """Questions about what does not exist yet. One that agrees by now must go from here."""
 OTHER_ROWS = {1, 3, 5, 18, 21, 24, 25, 26, 152, 181, 186, 187, 206}
 """Lists that begin with other rows: more were there, and ours come by age where no order is asked for."""
+DOCUMENT = 168
+"""Swagger: theirs is recorded in part and made from comments too; tests of its own hold ours."""
 MODULES = ("basics", "failures", "cache")
 CASES = ("failures.to_abort", "failures.wf_always_recoverable", "failures.wf_raises", "basics.chain")
 CASE = re.compile(r"<(\w+\.\w+)>")
@@ -135,6 +136,8 @@ def compared(question: dict[str, Any], number: int) -> Any:
             return {"code": question["code"], "details": question["details"]}
         return {name: only_ids(one) for name, one in given.items()} if number in OTHER_ROWS else given
     same = {"status": question["status"], "type": question["type"]}
+    if number == DOCUMENT:
+        return same
     if question["type"] == "application/json":
         body = json.loads(question["text"])
         return same | {"body": sorted(body) if number in OTHER_ROWS else normal(body, {})}

@@ -14,10 +14,13 @@ from typing import Any
 
 import structlog
 import uvicorn
+from fastapi import FastAPI
 from flyteidl.admin import project_pb2, version_pb2
 from flyteidl.core import identifier_pb2
-from flyteidl.service import admin_pb2, dataproxy_pb2
+from flyteidl.service import dataproxy_pb2
 from google.protobuf.descriptor import ServiceDescriptor
+from grpc import aio
+from prometheus_client import CollectorRegistry
 from sqlalchemy.dialects.sqlite import insert
 
 from lacewing import POD, __version__
@@ -32,6 +35,7 @@ from lacewing.adapters.schema import prepare
 from lacewing.adapters.sql import Database, open_engine
 from lacewing.demo.settings import DemoSettings
 from lacewing.demo.splice import serve_spliced
+from lacewing.demo.web import engine_readings, web_app
 from lacewing.engine.contexts import EXECUTION_LABEL, NODE_LABEL
 from lacewing.engine.effects import Effects
 from lacewing.engine.files import RunFiles
@@ -42,7 +46,7 @@ from lacewing.model.task import Manifest
 from lacewing.services import db
 from lacewing.services.admin.attributes import Attributes
 from lacewing.services.admin.configuration import Platform
-from lacewing.services.admin.dataproxy import DataProxy, Signer, upload_app
+from lacewing.services.admin.dataproxy import DataProxy, Signer
 from lacewing.services.admin.entities import EntityLists, LaunchPlans
 from lacewing.services.admin.events import Events, ingest
 from lacewing.services.admin.executions import Executions
@@ -54,12 +58,11 @@ from lacewing.services.admin.registration import Registration
 from lacewing.services.admin.rows import DOMAINS, now_text
 from lacewing.services.admin.views import Views
 from lacewing.services.console.address import log_path
-from lacewing.services.console.app import add_console
-from lacewing.services.gateway import add_gateway
+from lacewing.services.gateway import ADMIN
+from lacewing.services.metrics import Readings, RequestMetrics
 from lacewing.services.rpc import Call, grpc_server
 
 log = structlog.get_logger(__name__)
-ADMIN: ServiceDescriptor = admin_pb2.DESCRIPTOR.services_by_name["AdminService"]
 _RESYNC_SECONDS = 30.0
 _WORKERS = 4
 
@@ -160,9 +163,10 @@ async def demo(home: Path, settings: DemoSettings) -> AsyncIterator[None]:
     loop = Loop(runs, blobs, TableEvents(ingest(database), news), effects, SystemClock())
     machine = Platform(resource_limits={"cpu": str(cpus), "memory": f"{memory >> 20}Mi"})
     services = admin_services(database, blobs, runs, root, signer, machine, news, holding)
-    app = upload_app(root, signer)
-    add_gateway(app, services, settings.origins)
-    add_console(app, services[ADMIN], LocalLogs(home / "cluster"))
+    measured = CollectorRegistry()
+    Readings(engine_readings(loop), measured)
+    meter = RequestMetrics(measured)
+    app = web_app(root, signer, services, LocalLogs(home / "cluster"), meter, measured, settings.origins)
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(database.close)
         work = [loop.work() for _ in range(_WORKERS)]
@@ -175,28 +179,29 @@ async def demo(home: Path, settings: DemoSettings) -> AsyncIterator[None]:
         await stack.enter_async_context(_background(work))
         await cluster.start()
         stack.push_async_callback(cluster.close)
-        await stack.enter_async_context(_serving(home, settings, services, app))
+        await stack.enter_async_context(_serving(home, settings, grpc_server(services, meter), app))
         stack.callback(holding.close)
         yield
 
 
 @contextlib.asynccontextmanager
-async def _serving(home: Path, settings: DemoSettings, services: Any, app: Any) -> AsyncIterator[None]:
+async def _serving(
+    home: Path, settings: DemoSettings, server: aio.Server, app: FastAPI
+) -> AsyncIterator[None]:
     grpc_socket, http_socket = home / "grpc.sock", home / "http.sock"
-    server = grpc_server(services)
     server.add_insecure_port(f"unix:{grpc_socket}")
     await server.start()
     config = uvicorn.Config(app, uds=str(http_socket), log_level="warning", lifespan="off")
     http = uvicorn.Server(config)
     serving = asyncio.ensure_future(http._serve())
-    front = await serve_spliced(settings.host, settings.port, grpc_socket, http_socket)
-    try:
-        yield
-    finally:
-        front.close()
-        await server.stop(0.5)
-        http.should_exit = True
-        await serving
+    async with serve_spliced(settings.host, settings.port, grpc_socket, http_socket) as front:
+        try:
+            yield
+        finally:
+            front.close()
+            await server.stop(0.5)
+            http.should_exit = True
+            await serving
 
 
 @contextlib.asynccontextmanager

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 from lacewing.errors import ConfigError
@@ -11,17 +11,32 @@ from lacewing.errors import ConfigError
 _CHUNK = 1 << 16
 
 
-async def serve_spliced(host: str, port: int, grpc_socket: Path, http_socket: Path) -> asyncio.Server:
-    """Listen, and pass each connection on. Raises ConfigError for a port that is taken."""
+@contextlib.asynccontextmanager
+async def serve_spliced(
+    host: str, port: int, grpc_socket: Path, http_socket: Path
+) -> AsyncIterator[asyncio.Server]:
+    """Listen, and pass each connection on, until the context ends. Raises ConfigError for a taken port."""
+    connections: set[asyncio.Task[None]] = set()
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+        own = asyncio.current_task()
+        assert own is not None
+        connections.add(own)
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             first = await reader.readexactly(3)
             backend = grpc_socket if first == b"PRI" else http_socket
             await _splice(first, reader, writer, backend)
         writer.close()
+        connections.discard(own)
 
-    return await _listen(accept, host, port)
+    server = await _listen(accept, host, port)
+    try:
+        yield server
+    finally:
+        server.close()
+        for task in connections:
+            task.cancel()
+        await asyncio.gather(*connections)
 
 
 async def _listen(

@@ -24,7 +24,7 @@ from lacewing.model.graph import EMPTY_GRAPH, Graph, build_graph
 from lacewing.model.ids import RunKey
 from lacewing.model.phases import ErrorKind, RunPhase
 from lacewing.model.run import RunError
-from lacewing.model.steps import AbortRequested, Begin, Emit, RunBroken, Stimulus, Timer, TimerFired
+from lacewing.model.steps import AbortRequested, Begin, Emit, Launch, RunBroken, Stimulus, Timer, TimerFired
 from lacewing.ports import BlobStore, Clock, EventSink, Loaded, RunStore
 
 log = structlog.get_logger(__name__)
@@ -49,7 +49,14 @@ class Loop:
         self._timers: list[tuple[float, int, RunKey, Timer]] = []
         self._failures: dict[RunKey, int] = {}
         self._sequence = 0
+        self.launches = 0
+        self.events = 0
         self._timer_set = asyncio.Event()
+
+    @property
+    def live_runs(self) -> int:
+        """How many runs are in memory."""
+        return len(self._live)
 
     def wake(self, key: RunKey, *node_ids: str) -> None:
         """Something about these nodes may have changed; without any, about the whole run."""
@@ -130,11 +137,13 @@ class Loop:
             events += [done.event for done in step.instructions if isinstance(done, Emit)]
             for timer in step.timers:
                 self._arm(run.key, timer)
+            self.launches += sum(isinstance(done, Launch) for done in step.instructions)
             stimuli = await self._effects.perform(graph, spec, run, step.instructions)
         if not events and not run.touched and run.phase is loaded.run.phase:
             return
         if events:
             await self._events.send(events)
+            self.events += len(events)
         version = await self._store.save(run, loaded.version)
         if run.phase.terminal:
             self._live.pop(run.key, None)

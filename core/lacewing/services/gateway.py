@@ -21,10 +21,11 @@ from starlette.routing import Route
 from lacewing.errors import NotFound, RequestError, ResourceExhausted, Unimplemented
 from lacewing.services.codec import Codec, choose
 from lacewing.services.query import set_values
-from lacewing.services.rpc import RECEIVE_LIMIT, Call, Rpc, invoke, status_of
+from lacewing.services.rpc import RECEIVE_LIMIT, Call, Meter, Rpc, invoke_metered, status_of, unmetered
 
+ADMIN: ServiceDescriptor = admin_pb2.DESCRIPTOR.services_by_name["AdminService"]
 SERVICES: tuple[ServiceDescriptor, ...] = (
-    admin_pb2.DESCRIPTOR.services_by_name["AdminService"],
+    ADMIN,
     dataproxy_pb2.DESCRIPTOR.services_by_name["DataProxyService"],
     signal_pb2.DESCRIPTOR.services_by_name["SignalService"],
     auth_pb2.DESCRIPTOR.services_by_name["AuthMetadataService"],
@@ -48,7 +49,7 @@ STATUS = {
 }
 """The HTTP status of each gRPC code."""
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")
-_VARIABLE = re.compile(r"{([^}=]+)}")
+VARIABLE = re.compile(r"{([^}=]+)}")
 
 
 def bindings(method: MethodDescriptor) -> list[tuple[str, str, str]]:
@@ -63,7 +64,10 @@ def bindings(method: MethodDescriptor) -> list[tuple[str, str, str]]:
 
 
 def add_gateway(
-    app: FastAPI, services: Mapping[ServiceDescriptor, object], origins: Sequence[str] = ("*",)
+    app: FastAPI,
+    services: Mapping[ServiceDescriptor, object],
+    meter: Meter = unmetered,
+    origins: Sequence[str] = ("*",),
 ) -> None:
     """Serve the services under `/api/v1` and beside it. Pages of `origins` may call them from a browser."""
     for descriptor in SERVICES:
@@ -71,7 +75,7 @@ def add_gateway(
         for method in descriptor.methods:
             rpc = getattr(service, method.name, None) or _missing(method, service)
             for verb, template, body in bindings(method):
-                app.router.routes.append(_route(method, rpc, verb, template, body))
+                app.router.routes.append(_route(method, rpc, meter, verb, template, body))
     app.add_exception_handler(HTTPException, _no_route)
     app.add_middleware(
         CORSMiddleware,
@@ -100,8 +104,8 @@ def _missing(method: MethodDescriptor, service: object | None) -> Rpc:
     return answer
 
 
-def _route(method: MethodDescriptor, rpc: Rpc, verb: str, template: str, body: str) -> Route:
-    variables = _VARIABLE.findall(template)
+def _route(method: MethodDescriptor, rpc: Rpc, meter: Meter, verb: str, template: str, body: str) -> Route:
+    variables = VARIABLE.findall(template)
     request_type = message_factory.GetMessageClass(method.input_type)
 
     async def ask(request: Request, call: Call) -> Any:
@@ -116,13 +120,13 @@ def _route(method: MethodDescriptor, rpc: Rpc, verb: str, template: str, body: s
     async def answer(request: Request) -> Response:
         codec = _codecs(request)[1]
         try:
-            content = await invoke(ask, request, _call(request))
+            content = await invoke_metered(method, ask, request, _call(request), meter)
         except RequestError as error:
             return refusal(error, codec)
         return Response(content, media_type=codec.content_type)
 
     # Starlette's names of parameters hold no dots.
-    path = _VARIABLE.sub(lambda found: "{" + found[1].replace(".", "__") + "}", template)
+    path = VARIABLE.sub(lambda found: "{" + found[1].replace(".", "__") + "}", template)
     return Route(path, answer, methods=[verb], name=method.full_name)
 
 

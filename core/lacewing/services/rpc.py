@@ -3,6 +3,7 @@
 Every way out is a status of ours. UNKNOWN never is: flytekit answers it with a login.
 """
 
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.rpc import code_pb2, status_pb2
 from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
 
 from lacewing.errors import LacewingError, RequestError
@@ -50,6 +52,12 @@ class Call:
 
 
 Rpc = Callable[[Any, Call], Awaitable[Any]]
+Meter = Callable[[MethodDescriptor, str, str, float], None]
+"""Told of each request when it is over: the RPC, the transport, the code and the seconds it took."""
+
+
+def unmetered(method: MethodDescriptor, transport: str, code: str, seconds: float) -> None:
+    """A Meter that keeps nothing."""
 
 
 async def invoke(rpc: Rpc, request: Any, call: Call) -> Any:
@@ -66,6 +74,20 @@ async def invoke(rpc: Rpc, request: Any, call: Call) -> Any:
         raise RequestError(f"internal error; the server's log has it under {call.request_id}") from error
 
 
+async def invoke_metered(method: MethodDescriptor, rpc: Rpc, request: Any, call: Call, meter: Meter) -> Any:
+    """As `invoke`, and the meter learns how it went."""
+    started, code = time.perf_counter(), "CANCELLED"
+    try:
+        answer = await invoke(rpc, request, call)
+        code = "OK"
+        return answer
+    except RequestError as error:
+        code = error.code
+        raise
+    finally:
+        meter(method, call.transport, code, time.perf_counter() - started)
+
+
 def status_of(error: RequestError) -> status_pb2.Status:
     """The error as it travels: cut, and then without details, where a client could not take it."""
     status = status_pb2.Status(code=code_pb2.Code.Value(error.code), message=error.message)
@@ -78,12 +100,12 @@ def status_of(error: RequestError) -> status_pb2.Status:
     return status
 
 
-def grpc_server(services: Mapping[ServiceDescriptor, object]) -> aio.Server:
-    """A server of the services, with health. An RPC that the object lacks is UNIMPLEMENTED."""
+def grpc_server(services: Mapping[ServiceDescriptor, object], meter: Meter = unmetered) -> aio.Server:
+    """A server of the services, with health and reflection. An RPC that the object lacks is UNIMPLEMENTED."""
     server = aio.server(options=OPTIONS)
     for descriptor, service in services.items():
         handlers = {
-            method.name: _handler(method, getattr(service, method.name))
+            method.name: _handler(method, getattr(service, method.name), meter)
             for method in descriptor.methods
             if hasattr(service, method.name)
         }
@@ -94,10 +116,12 @@ def grpc_server(services: Mapping[ServiceDescriptor, object]) -> aio.Server:
     for name in ("", "flyteadmin"):
         checks._server_status[name] = health_pb2.HealthCheckResponse.SERVING
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    names = [descriptor.full_name for descriptor in services]
+    reflection.enable_server_reflection([*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
     return server
 
 
-def _handler(method: MethodDescriptor, rpc: Rpc) -> Any:
+def _handler(method: MethodDescriptor, rpc: Rpc, meter: Meter) -> Any:
     async def answer(request: Any, context: Any) -> Any:
         metadata = dict(context.invocation_metadata() or ())
         call = Call(
@@ -108,7 +132,7 @@ def _handler(method: MethodDescriptor, rpc: Rpc) -> Any:
             is_flytekit=metadata.get("accept") == "application/grpc",
         )
         try:
-            return await invoke(rpc, request, call)
+            return await invoke_metered(method, rpc, request, call, meter)
         except RequestError as error:
             status = rpc_status.to_status(status_of(error))
             context.set_trailing_metadata(status.trailing_metadata)
