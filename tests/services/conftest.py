@@ -18,8 +18,8 @@ from lacewing.adapters.sql import Database, metadata, open_engine
 from lacewing.demo.app import admin_services, seed
 from lacewing.demo.web import web_app
 from lacewing.services.admin.configuration import Platform
-from lacewing.services.admin.dataproxy import Signer
 from lacewing.services.admin.holding import Holding
+from lacewing.services.admin.signer import Signer
 from lacewing.services.metrics import RequestMetrics
 from lacewing.services.rpc import grpc_server
 from prometheus_client import CollectorRegistry

@@ -24,6 +24,9 @@ DIFFERENT = {
     55: ("INVALID_ARGUMENT", "ours shows what differs, theirs all of it"),
     96: ("", "theirs has a token after the last page"),
     97: ("ALREADY_EXISTS", "theirs speaks in the database's words"),
+    118: ("", "ours names no wrong length of the content"),
+    120: ("", "ours names no wrong length of the content"),
+    122: ("INVALID_ARGUMENT", "ours signs URLs for its own store only"),
     126: (200, "the versions are those of the servers"),
     137: (400, "the words are those of the languages' parsers"),
     162: (400, "the words are those of the languages' parsers"),
@@ -36,8 +39,6 @@ DIFFERENT = {
 NOT_YET = {
     "launch plan nodes": {65},
     "metrics": {94, 172, 173, 174, 175, 176, 212},
-    "the data proxy's reading half": {122, 123, 194, 195, 196, 197, 198, 199},
-    "uploads in full": {118, 119, 120, 121, 171},
     "signals": {124, 125, 200, 213, 214},
     "dynamic workflows": {190},
 }

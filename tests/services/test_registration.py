@@ -8,14 +8,12 @@ import pytest
 from flyteidl.admin import common_pb2, execution_pb2, launch_plan_pb2, project_pb2, task_pb2
 from flyteidl.admin import workflow_pb2 as admin_workflow_pb2
 from flyteidl.core import identifier_pb2, types_pb2, workflow_pb2
-from flyteidl.service import dataproxy_pb2
 from google.protobuf.json_format import ParseDict
 from lacewing.adapters.blob import LocalBlobStore
 from lacewing.adapters.runs import SqlRunStore
 from lacewing.adapters.sql import Database, metadata, open_engine
 from lacewing.demo.app import seed
 from lacewing.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
-from lacewing.services.admin.dataproxy import DataProxy, Signer
 from lacewing.services.admin.entities import LaunchPlans
 from lacewing.services.admin.executions import Executions
 from lacewing.services.admin.launches import Launches
@@ -151,23 +149,6 @@ async def test_a_description_is_kept_with_what_it_describes(tmp_path: Path):
         await registration.CreateTask(described, CALL)
     assert refused.value.details == (project_pb2.InactiveProject(id="flytesnacks"),)
     database.close()
-
-
-async def test_an_upload_is_bound_to_its_path_its_content_and_its_time():
-    signer = Signer(b"secret", lambda: "http://here")
-    proxy = DataProxy("/store", signer)
-    wanted = dataproxy_pb2.CreateUploadLocationRequest(
-        project="p", domain="d", filename="f.tar.gz", content_md5=b"0" * 16
-    )
-    answer = await proxy.CreateUploadLocation(wanted, CALL)
-    assert answer.native_url == "/store/uploads/p/d/GAYDAMBQGAYDAMBQGAYDAMBQGA======/f.tar.gz"
-    query = dict(part.split("=", 1) for part in answer.signed_url.split("?")[1].split("&"))
-    md5 = "MDAwMDAwMDAwMDAwMDAwMA=="
-    assert not signer.refusal(answer.native_url, query["expires"], md5, query["signature"])
-    assert "signature" in signer.refusal("/store/other", query["expires"], md5, query["signature"])
-    wanted.filename_root = "../../x"
-    with pytest.raises(InvalidArgument, match="may not hold"):
-        await proxy.CreateUploadLocation(wanted, CALL)
 
 
 WORKFLOW = {"project": "flytesnacks", "domain": "development", "name": "wf", "version": "v1"}

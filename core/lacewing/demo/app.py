@@ -46,7 +46,7 @@ from lacewing.model.task import Manifest
 from lacewing.services import db
 from lacewing.services.admin.attributes import Attributes
 from lacewing.services.admin.configuration import Platform
-from lacewing.services.admin.dataproxy import DataProxy, Signer
+from lacewing.services.admin.dataproxy import DataProxy
 from lacewing.services.admin.entities import EntityLists, LaunchPlans
 from lacewing.services.admin.events import Events, ingest
 from lacewing.services.admin.executions import Executions
@@ -56,6 +56,7 @@ from lacewing.services.admin.named import Descriptions, NamedEntities
 from lacewing.services.admin.projects import Projects
 from lacewing.services.admin.registration import Registration
 from lacewing.services.admin.rows import DOMAINS, now_text
+from lacewing.services.admin.signer import Signer
 from lacewing.services.admin.views import Views
 from lacewing.services.console.address import log_path
 from lacewing.services.gateway import ADMIN
@@ -115,12 +116,13 @@ def admin_services(
 ) -> dict[ServiceDescriptor, object]:
     """Who answers for which service, over gRPC and HTTP alike."""
     platform, news = platform or Platform(), news or News()
+    views = Views(database, blobs)
     admin = Combined(
         Registration(database, blobs, root, platform.resource_limits),
         Launches(database, blobs, runs, root, platform),
         Executions(database, blobs, runs, news, holding),
         Events(database, news),
-        Views(database, blobs),
+        views,
         EntityLists(database),
         LaunchPlans(database),
         NamedEntities(database),
@@ -129,10 +131,8 @@ def admin_services(
         Attributes(database),
         About(),
     )
-    return {
-        ADMIN: admin,
-        dataproxy_pb2.DESCRIPTOR.services_by_name["DataProxyService"]: DataProxy(root, signer),
-    }
+    data = DataProxy(root, signer, blobs, views)
+    return {ADMIN: admin, dataproxy_pb2.DESCRIPTOR.services_by_name["DataProxyService"]: data}
 
 
 @contextlib.asynccontextmanager

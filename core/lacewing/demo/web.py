@@ -8,7 +8,8 @@ from prometheus_client import CollectorRegistry
 
 from lacewing import __version__
 from lacewing.engine.loop import Loop
-from lacewing.services.admin.dataproxy import Signer, upload_app
+from lacewing.services.admin.signer import Signer
+from lacewing.services.admin.transfer import upload_app
 from lacewing.services.console.app import add_console
 from lacewing.services.console.reader import Logs
 from lacewing.services.gateway import ADMIN, add_gateway

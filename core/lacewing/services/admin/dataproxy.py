@@ -1,118 +1,207 @@
-"""Uploads of clients: a place in the store, and a signed URL that this server takes the bytes under.
+"""Data of clients: where to upload, signed URLs to download, and values by their flyte:// names.
 
-Rules: contract "admin", section 7.1. A URL is bound to its path, its expiry and the content's MD5.
+Rules: contract "admin", section 7. URLs are given out for files of the store only.
 """
 
+import asyncio
 import base64
 import hashlib
-import hmac
-import os
+import re
 import secrets
 import time
-import urllib.parse
-import uuid
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from flyteidl.admin import node_execution_pb2, task_execution_pb2
+from flyteidl.core import identifier_pb2, literals_pb2
 from flyteidl.service import dataproxy_pb2
+from google.protobuf.duration_pb2 import Duration
 
-from lacewing.errors import InvalidArgument
+from lacewing.errors import AlreadyExists, InvalidArgument, NotFound, ResourceExhausted
+from lacewing.ports import BlobStore
+from lacewing.services.admin.signer import Signer
+from lacewing.services.admin.views import Views
+from lacewing.services.admin.words import id_text
 from lacewing.services.rpc import Call
 
 _HOUR = 3600
-
-
-class Signer:
-    """Signs and checks URLs under `/data`. `base_url` is asked at every signature."""
-
-    def __init__(self, secret: bytes, base_url: Callable[[], str]) -> None:
-        self._secret, self._base_url = secret, base_url
-
-    def sign(self, path: str, seconds: float, md5: str) -> str:
-        """The URL to PUT the content of this MD5 (base64, or empty) to."""
-        query = {"expires": str(int(time.time() + seconds)), "md5": md5}
-        query["signature"] = self._signature(path, query["expires"], md5)
-        return f"{self._base_url()}/data{urllib.parse.quote(path)}?{urllib.parse.urlencode(query)}"
-
-    def refusal(self, path: str, expires: str, md5: str, signature: str) -> str:
-        """Why the URL is not good, or nothing."""
-        if not hmac.compare_digest(self._signature(path, expires, md5), signature):
-            return "the signature does not fit; ask for a new upload location"
-        return "the URL has expired; ask for a new upload location" if time.time() > int(expires) else ""
-
-    def _signature(self, path: str, expires: str, md5: str) -> str:
-        return hmac.new(self._secret, f"{path}\n{expires}\n{md5}".encode(), hashlib.sha256).hexdigest()
+_NAME_LENGTH = 20
+_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+_MOST_BYTES = 16 << 20
+_PART = "([A-Za-z0-9_-]+)"
+_FLYTE_URL = re.compile(f"flyte://v1/{_PART}/{_PART}/{_PART}/{_PART}(?:/([0-9]+))?/([iod])(?:/{_PART})?")
+_DECK = dataproxy_pb2.ARTIFACT_TYPE_DECK
 
 
 class DataProxy:
     """The RPCs about data."""
 
-    def __init__(self, root: str, signer: Signer) -> None:
-        self._root, self._signer = root, signer
+    def __init__(self, root: str, signer: Signer, blobs: BlobStore, views: Views) -> None:
+        self._root, self._signer, self._blobs, self._views = root, signer, blobs, views
 
     async def CreateUploadLocation(
-        self, request: Any, call: Call
+        self, request: dataproxy_pb2.CreateUploadLocationRequest, call: Call
     ) -> dataproxy_pb2.CreateUploadLocationResponse:
         """A place for a file, and the URL to send it to."""
-        for name in ("project", "domain"):
-            if not getattr(request, name):
-                raise InvalidArgument(f"missing {name}")
+        if not (request.project and request.domain):
+            raise InvalidArgument("project and domain are required parameters")
         if not (request.filename_root or request.content_md5):
-            raise InvalidArgument("content_md5 or filename_root is required")
-        seconds = request.expires_in.ToSeconds() if request.HasField("expires_in") else _HOUR
-        if not 0 < seconds <= _HOUR:
-            raise InvalidArgument("expires_in must be more than nothing and at most an hour")
-        folder = request.filename_root or base64.b32encode(request.content_md5).decode()
-        file = request.filename or secrets.token_hex(10)
-        parts = [request.project, request.domain, folder, file]
-        if any(part in (".", "..") for one in parts for part in one.split("/")):
-            raise InvalidArgument("names of projects, folders and files may not hold '..'")
-        path = "/".join([self._root, "uploads", *parts])
+            raise InvalidArgument("content_md5 or filename_root is a required parameter")
+        path = self._upload_path(request)
+        if request.filename and request.filename_root:
+            await _check_overwrite(path, request.content_md5)
+        seconds = _seconds(request)
         md5 = base64.b64encode(request.content_md5).decode()
         answer = dataproxy_pb2.CreateUploadLocationResponse(
-            signed_url=self._signer.sign(path, seconds, md5), native_url=path
+            signed_url=self._signer.sign("PUT", path, seconds, md5), native_url=path
+        )
+        if md5:
+            answer.headers["Content-MD5"] = md5
+        answer.expires_at.FromSeconds(int(time.time() + seconds))
+        return answer
+
+    def _upload_path(self, request: dataproxy_pb2.CreateUploadLocationRequest) -> str:
+        folder = request.filename_root or base64.b32encode(request.content_md5).decode()
+        file = request.filename or "".join(secrets.choice(_ALPHABET) for _ in range(_NAME_LENGTH))
+        parts = [request.project, request.domain, folder, file]
+        if any(part in (".", "..") or "\0" in part for one in parts for part in one.split("/")):
+            raise InvalidArgument("names of projects, folders and files may not hold '..' or NUL")
+        return "/".join([self._root, "uploads", *parts])
+
+    async def CreateDownloadLocation(
+        self, request: dataproxy_pb2.CreateDownloadLocationRequest, call: Call
+    ) -> dataproxy_pb2.CreateDownloadLocationResponse:
+        """A URL to get a file of the store from, whether it is there or not."""
+        path, seconds = self._stored(request.native_url), _seconds(request)
+        answer = dataproxy_pb2.CreateDownloadLocationResponse(
+            signed_url=self._signer.sign("GET", path, seconds)
         )
         answer.expires_at.FromSeconds(int(time.time() + seconds))
         return answer
 
+    async def CreateDownloadLink(
+        self, request: dataproxy_pb2.CreateDownloadLinkRequest, call: Call
+    ) -> dataproxy_pb2.CreateDownloadLinkResponse:
+        """A URL to get a node's deck from."""
+        refused = "error while validating request. Error: "
+        seconds = _seconds(request, refused)
+        if request.artifact_type != _DECK:
+            found = request.artifact_type
+            name = dataproxy_pb2.ArtifactType.Name(found) if found in (0, _DECK) else found
+            raise InvalidArgument(f"{refused}invalid artifact type [{name}]")
+        if not request.HasField("node_execution_id"):
+            raise InvalidArgument(f"{refused}source is required. Provided nil")
+        answer = dataproxy_pb2.CreateDownloadLinkResponse()
+        answer.pre_signed_urls.signed_url.append(await self._deck_url(request, seconds, call))
+        answer.pre_signed_urls.expires_at.FromSeconds(int(time.time() + seconds))
+        answer.signed_url.extend(answer.pre_signed_urls.signed_url)
+        answer.expires_at.CopyFrom(answer.pre_signed_urls.expires_at)
+        return answer
 
-def upload_app(root: str, signer: Signer) -> FastAPI:
-    """The HTTP side: `PUT /data/...` under a signed URL, and `GET /healthcheck`."""
-    app = FastAPI(openapi_url=None, redirect_slashes=False)
+    async def _deck_url(
+        self, request: dataproxy_pb2.CreateDownloadLinkRequest, seconds: float, call: Call
+    ) -> str:
+        wanted = node_execution_pb2.NodeExecutionGetRequest(id=request.node_execution_id)
+        try:
+            node = await self._views.GetNodeExecution(wanted, call)
+        except NotFound as error:
+            shown = id_text(request.node_execution_id)
+            raise InvalidArgument(
+                f"failed to find node execution [{shown}]. Error: {error.message}"
+            ) from error
+        uri = node.closure.deck_uri
+        if not uri:
+            request.expires_in.CopyFrom(Duration(seconds=int(seconds)))
+            raise NotFound(f"no deckUrl found for request [{id_text(request)}]")
+        if await self._blobs.size(uri) is None:
+            raise NotFound(
+                f"URL [{uri}] does not exist yet. Please try again later. If you are using the real-time"
+                " deck, this could be because the 'persist' function has not been called yet."
+            )
+        return self._signer.sign("GET", self._stored(uri), seconds)
 
-    @app.get("/healthcheck")
-    async def healthcheck() -> Response:
-        return Response()
+    async def GetData(
+        self, request: dataproxy_pb2.GetDataRequest, call: Call
+    ) -> dataproxy_pb2.GetDataResponse:
+        """What a flyte:// URL names: a map of values, one value, or a deck."""
+        match = _FLYTE_URL.fullmatch(request.flyte_url)
+        if match is None:
+            raise InvalidArgument(
+                f"failed to parse artifact url Error: failed to parse [{request.flyte_url}]"
+            )
+        project, domain, run, node_id, attempt, kind, name = match.groups()
+        node = identifier_pb2.NodeExecutionIdentifier(
+            node_id=node_id, execution_id={"project": project, "domain": domain, "name": run}
+        )
+        if kind == "d":
+            if attempt or name:
+                raise InvalidArgument(
+                    f"a deck belongs to a node, not to an attempt or a variable: [{request.flyte_url}]"
+                )
+            link = dataproxy_pb2.CreateDownloadLinkRequest(artifact_type=_DECK, node_execution_id=node)
+            urls = (await self.CreateDownloadLink(link, call)).pre_signed_urls
+            return dataproxy_pb2.GetDataResponse(pre_signed_urls=urls)
+        values = await self._values(node, attempt, kind, call)
+        if not name:
+            return dataproxy_pb2.GetDataResponse(literal_map=values)
+        if name not in values.literals:
+            known = ", ".join(sorted(values.literals)) or "none"
+            raise InvalidArgument(f"{name} is not there [{request.flyte_url}]; there are: {known}")
+        return dataproxy_pb2.GetDataResponse(literal=values.literals[name])
 
-    @app.put("/data/{path:path}")
-    async def upload(path: str, request: Request, expires: str, signature: str, md5: str = "") -> Response:
-        target = f"/{path}"
-        if reason := signer.refusal(target, expires, md5, signature):
-            return Response(reason, 403)
-        if not target.startswith(f"{root}/"):
-            return Response("the path is outside of the store", 403)
-        return await receive(Path(target), request, md5)
+    async def _values(
+        self, node: identifier_pb2.NodeExecutionIdentifier, attempt: str | None, kind: str, call: Call
+    ) -> literals_pb2.LiteralMap:
+        data: Any
+        if attempt is None:
+            wanted = node_execution_pb2.NodeExecutionGetDataRequest(id=node)
+            data = await self._views.GetNodeExecutionData(wanted, call)
+        else:
+            found = await self._views.find_attempt(node, int(attempt))
+            data = await self._views.GetTaskExecutionData(
+                task_execution_pb2.TaskExecutionGetDataRequest(id=found), call
+            )
+        full, named = (data.full_inputs, data.inputs) if kind == "i" else (data.full_outputs, data.outputs)
+        if named.bytes > _MOST_BYTES:
+            raise ResourceExhausted(f"the values are {named.bytes} bytes large; fetch them from {named.url}")
+        if named.bytes:
+            return literals_pb2.LiteralMap.FromString(await self._blobs.read(named.url))
+        return full
 
-    return app
+    def _stored(self, uri: str) -> str:
+        path = Path(uri.removeprefix("file://"))
+        if ".." in path.parts or "\0" in uri or not path.is_relative_to(self._root):
+            raise InvalidArgument(
+                f"{uri!r} is no file of this server's store;"
+                f" only what is below {self._root} can be downloaded"
+            )
+        return str(path)
 
 
-async def receive(target: Path, request: Request, md5: str) -> Response:
-    """Write the body beside the target, check it, and move it into place."""
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
-    digest = hashlib.md5(usedforsecurity=False)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            async for chunk in request.stream():
-                digest.update(chunk)
-                file.write(chunk)
-        if md5 and base64.b64encode(digest.digest()).decode() != md5:
-            return Response("the content does not have the MD5 that the URL was signed for", 400)
-        os.replace(temporary, target)
-    except OSError as error:
-        return Response(f"cannot store the file: {error.strerror}", 507)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return Response()
+def _seconds(request: Any, prefix: str = "") -> float:
+    if not request.HasField("expires_in"):
+        return _HOUR
+    seconds: float = request.expires_in.ToNanoseconds() / 1e9
+    if seconds <= 0:
+        raise InvalidArgument(f"{prefix}expiresIn [{seconds:g}s] is invalid")
+    if seconds > _HOUR:
+        raise InvalidArgument(
+            f"{prefix}expiresIn [{seconds:g}s] cannot exceed max allowed expiration [1h0m0s]"
+        )
+    return seconds
+
+
+async def _check_overwrite(path: str, md5: bytes) -> None:
+    """Refuse a place that holds other content."""
+    there = Path(path)
+    if there.exists() and (not md5 or await asyncio.to_thread(_md5, there) != md5):
+        raise AlreadyExists(
+            f"file already exists at location [{path}], specify a matching hash if you wish to rewrite"
+        )
+
+
+def _md5(path: Path) -> bytes:
+    if not path.is_file():
+        return b""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).digest()

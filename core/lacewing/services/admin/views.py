@@ -4,7 +4,7 @@ from typing import Any
 
 from flyteidl.admin import node_execution_pb2, task_execution_pb2
 from flyteidl.core import identifier_pb2
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection, Row, select
 
 from lacewing.adapters.sql import Database
 from lacewing.ports import BlobStore
@@ -86,6 +86,21 @@ class Views:
         answer = task_execution_pb2.TaskExecutionGetDataResponse()
         await self._fill(answer, row, closure.output_uri, f"{row.node_id}/{row.retry_attempt}")
         return answer
+
+    async def find_attempt(
+        self, node: identifier_pb2.NodeExecutionIdentifier, attempt: int
+    ) -> identifier_pb2.TaskExecutionIdentifier:
+        """The whole name of a node's attempt; raises NotFound."""
+        table = db.task_executions
+        columns = {**execution_columns(node.execution_id), "node_id": node.node_id, "retry_attempt": attempt}
+        query = select(table).where(*(table.c[name] == value for name, value in columns.items()))
+        row = await self._database.read(lambda c: c.execute(query.order_by(table.c.id.desc())).first())
+        if row is None:
+            raise missing(
+                "task execution",
+                identifier_pb2.TaskExecutionIdentifier(node_execution_id=node, retry_attempt=attempt),
+            )
+        return task_message(row).id
 
     async def _fill(self, answer: Any, row: Row[Any], output_uri: str, place: str) -> None:
         await fill_data(self._blobs, answer, row.input_uri, output_uri)
