@@ -135,6 +135,23 @@ async def test_what_is_made_over_http_is_there_over_grpc_and_back(served: Any):
     assert (await served.http.get(f"{path}/flytesnacks/development/probe.py%2Fx/v1")).status_code == 404
 
 
+async def test_a_large_message_goes_both_ways_in_every_codec(served: Any):
+    template = make_template("large", "container", image="example.org/i:1", command=["/true"])
+    template.container.args.extend(f"argument {number}" for number in range(20_000))
+    request = task_pb2.TaskCreateRequest(id=template.id, spec=task_pb2.TaskSpec(template=template))
+    path = "/api/v1/tasks/flytesnacks/development/large"
+    for version, codec in enumerate((BINARY, SNAKE, CAMEL)):
+        request.id.version = f"v{version}"
+        kind = codec.content_type if codec is not CAMEL else "*/*"
+        headers = {"content-type": kind, "accept": kind}
+        made = await served.http.post("/api/v1/tasks", content=codec.encode(request), headers=headers)
+        assert made.status_code == 200, made.text[:200]
+        found = await served.http.get(f"{path}/v{version}", headers=headers)
+        task = task_pb2.Task()
+        codec.decode(found.content, task)
+        assert task.closure.compiled_task.template.container.args == template.container.args
+
+
 async def test_the_path_rules_over_the_body_and_delete_takes_one(served: Any):
     path = "/api/v1/project_attributes/flytesnacks"
     attributes = {"clusterResourceAttributes": {"attributes": {"a": "b"}}}

@@ -2,6 +2,7 @@
 
 import shutil
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,17 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path):
     with pytest.raises(ConfigError, match=r"left as it was: .*no such table: nope"):
         prepare(engine, newer_code(tmp_path / "newer", "op.execute('DELETE FROM nope')"))
     assert schema_of(engine) == before
+
+
+def test_several_that_start_at_once_make_or_migrate_it_once(tmp_path: Path):
+    newer = newer_code(tmp_path / "newer")
+    for folder in (MIGRATIONS, newer):
+        with ThreadPoolExecutor(3) as pool:
+            waiting = [pool.submit(prepare, engine_at(tmp_path / "db"), folder) for _ in range(3)]
+        assert [one.result() for one in waiting] == [None] * 3
+        with engine_at(tmp_path / "db").connect() as connection:
+            found = connection.scalars(text("SELECT version_num FROM alembic_version")).all()
+            assert found == [revisions(folder)[-1]]
 
 
 def test_a_database_of_something_else_is_left_alone(tmp_path: Path):

@@ -3,11 +3,13 @@
 The same objects answer as over gRPC, through the same `invoke`. No message has a second form in code here.
 """
 
+import asyncio
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from fastapi import FastAPI
+from fastapi.exception_handlers import http_exception_handler
 from flyteidl.service import admin_pb2, auth_pb2, dataproxy_pb2, identity_pb2, signal_pb2
 from google.api import annotations_pb2
 from google.protobuf import message_factory
@@ -23,6 +25,7 @@ from lacewing.services.codec import Codec, choose
 from lacewing.services.query import set_values
 from lacewing.services.rpc import RECEIVE_LIMIT, Call, Meter, Rpc, invoke_metered, status_of, unmetered
 
+T = TypeVar("T")
 ADMIN: ServiceDescriptor = admin_pb2.DESCRIPTOR.services_by_name["AdminService"]
 SERVICES: tuple[ServiceDescriptor, ...] = (
     ADMIN,
@@ -48,6 +51,7 @@ STATUS = {
     "DEADLINE_EXCEEDED": 504,
 }
 """The HTTP status of each gRPC code."""
+_LARGE = 64 * 1024
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")
 VARIABLE = re.compile(r"{([^}=]+)}")
 
@@ -111,11 +115,13 @@ def _route(method: MethodDescriptor, rpc: Rpc, meter: Meter, verb: str, template
     async def ask(request: Request, call: Call) -> Any:
         message, (read, write) = request_type(), _codecs(request)
         if body == "*":
-            read.decode(await _body(request), message)
+            content = await _body(request)
+            await _aside(len(content), read.decode, content, message)
         else:
             set_values(message, request.query_params.multi_items())
         set_values(message, zip(variables, request.path_params.values(), strict=True))
-        return write.encode(await rpc(message, call))
+        answer = await rpc(message, call)
+        return await _aside(answer.ByteSize(), write.encode, answer)
 
     async def answer(request: Request) -> Response:
         codec = _codecs(request)[1]
@@ -135,6 +141,13 @@ def _codecs(request: Request) -> tuple[Codec, Codec]:
     return choose(headers.getlist("accept"), headers.getlist("content-type"))
 
 
+async def _aside(size: int, convert: Callable[..., T], *arguments: Any) -> T:
+    """Convert a message; a large one, which takes its time as JSON, on a thread."""
+    if size < _LARGE:
+        return convert(*arguments)
+    return await asyncio.to_thread(convert, *arguments)
+
+
 async def _body(request: Request) -> bytes:
     body = bytearray()
     async for chunk in request.stream():
@@ -152,11 +165,12 @@ def _call(request: Request) -> Call:
 
 async def _no_route(request: Request, error: Exception) -> Response:
     """A path or a method that nothing serves; a plain OPTIONS of a known path is fine."""
-    status = error.status_code if isinstance(error, HTTPException) else 500
+    assert isinstance(error, HTTPException)
+    status = error.status_code
     if status == 405 and request.method == "OPTIONS":
         return Response()
     if status == 405:
         return refusal(Unimplemented("Method Not Allowed"), _codecs(request)[1])
     if status == 404:
         return refusal(NotFound("Not Found"), _codecs(request)[1])
-    return Response(getattr(error, "detail", ""), status)
+    return await http_exception_handler(request, error)
