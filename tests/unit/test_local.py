@@ -2,18 +2,27 @@
 
 import asyncio
 import contextlib
+import os
+import signal
 import sys
 import time
-from collections.abc import AsyncIterator
+import venv
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from flyteidl.core import literals_pb2
 from lacewing import POD
 from lacewing.adapters.local import LocalCluster
+from lacewing.adapters.local_folder import PodFolder, sweep
 
-ENVIRONMENT = Path(sys.executable).parent.parent
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Without flytekit a fork server starts at once."""
+    folder = tmp_path_factory.mktemp("bare") / "venv"
+    venv.create(folder)
+    return folder
 
 
 def pod(name: str, *command: str, **container: Any) -> dict[str, Any]:
@@ -21,13 +30,25 @@ def pod(name: str, *command: str, **container: Any) -> dict[str, Any]:
     return {"metadata": {"name": name, "namespace": "ns"}, "spec": {"containers": [main]}}
 
 
-def cluster(root: Path, **options: Any) -> LocalCluster:
-    values: dict[str, Any] = {"slots": 2, "cpus": 2, "memory_bytes": 4e9, "images": {"local": ENVIRONMENT}}
-    return LocalCluster(root, default_python=Path(sys.executable), **{**values, **options})
+Make = Callable[..., LocalCluster]
 
 
 @pytest.fixture
-async def local(tmp_path: Path) -> AsyncIterator[LocalCluster]:
+def cluster(environment: Path) -> Make:
+    def make(root: Path, **options: Any) -> LocalCluster:
+        values: dict[str, Any] = {
+            "slots": 2,
+            "cpus": 2,
+            "memory_bytes": 4e9,
+            "images": {"local": environment},
+        }
+        return LocalCluster(root, default_python=environment / "bin/python", **{**values, **options})
+
+    return make
+
+
+@pytest.fixture
+async def local(tmp_path: Path, cluster: Make) -> AsyncIterator[LocalCluster]:
     found = cluster(tmp_path, grace_seconds=0.3)
     await found.start()
     yield found
@@ -111,11 +132,23 @@ async def test_pods_wait_for_room_and_say_so(local: LocalCluster):
     assert (await ended(local, "three"))["phase"] == "Succeeded"
 
 
-async def test_what_the_machine_can_never_run_says_so(local: LocalCluster):
+async def test_what_the_machine_can_never_run_fails_with_the_reason(local: LocalCluster):
     await local.create(POD, pod("huge", "true", resources={"requests": {"memory": "900Gi"}}))
-    found = await local.get(POD, "ns", "huge")
-    assert found is not None
-    assert "Insufficient memory; this machine is too small" in found["status"]["conditions"][0]["message"]
+    status = await ended(local, "huge")
+    assert (status["phase"], status["reason"]) == ("Failed", "OutOfmemory")
+    assert "the machine has not enough memory for this pod: requested 9.66" in status["message"]
+
+
+async def test_requests_bound_how_many_run_at_once(local: LocalCluster):
+    for name in ("first", "second"):
+        await local.create(POD, pod(name, "sleep", "0.3", resources={"requests": {"cpu": "1500m"}}))
+    await local.create(POD, pod("free", "true"))
+    second = await local.get(POD, "ns", "second")
+    assert second is not None
+    assert "Insufficient cpu" in second["status"]["conditions"][0]["message"]
+    assert (await ended(local, "free"))["phase"] == "Succeeded"
+    assert (await local.get(POD, "ns", "second"))["status"]["phase"] == "Pending"
+    assert (await ended(local, "second"))["phase"] == "Succeeded"
 
 
 async def test_an_image_that_maps_to_nothing_is_refused_by_name(local: LocalCluster):
@@ -126,7 +159,7 @@ async def test_an_image_that_maps_to_nothing_is_refused_by_name(local: LocalClus
     assert "example.org/odd:1" in found["status"]["containerStatuses"][0]["state"]["waiting"]["message"]
 
 
-async def test_a_new_cluster_adopts_what_runs_and_judges_what_ended(tmp_path: Path):
+async def test_a_new_cluster_adopts_what_runs_and_judges_what_ended(tmp_path: Path, cluster: Make):
     first = cluster(tmp_path)
     await first.start()
     await first.create(POD, pod("short", "sh", "-c", "sleep 0.3; exit 4"))
@@ -146,47 +179,135 @@ async def test_a_new_cluster_adopts_what_runs_and_judges_what_ended(tmp_path: Pa
         await second.close(kill=True)
 
 
-TASKS = """
-import os, sys
-from flytekit import task
+async def test_a_pod_that_ended_is_known_to_the_next_cluster_with_the_same_status(
+    tmp_path: Path, cluster: Make
+):
+    first = cluster(tmp_path)
+    await first.start()
+    await first.create(POD, pod("done", "sh", "-c", "exit 3"))
+    status = await ended(first, "done")
+    await first.close(kill=True)
+    second = cluster(tmp_path)
+    await second.start()
+    try:
+        assert (await second.get(POD, "ns", "done"))["status"] == status
+        assert (await second.create(POD, pod("done", "true")))["status"] == status
+    finally:
+        await second.close(kill=True)
 
-@task
-def work(a: int) -> int:
-    print("in", os.getcwd(), flush=True)
-    sys.path.insert(0, "/nowhere")
-    return a + 1
-"""
+
+async def test_what_never_started_before_a_crash_starts_after_it(tmp_path: Path, cluster: Make):
+    folder = PodFolder(tmp_path / "pods/ns/late")
+    folder.begin(pod("late", "true"))
+    found = cluster(tmp_path)
+    await found.start()
+    try:
+        assert (await ended(found, "late"))["phase"] == "Succeeded"
+    finally:
+        await found.close(kill=True)
 
 
-async def test_a_flytekit_task_starts_warm_and_alone(local: LocalCluster, tmp_path: Path):
-    inputs = literals_pb2.LiteralMap()
-    inputs.literals["a"].scalar.primitive.integer = 41
-    (tmp_path / "inputs.pb").write_bytes(inputs.SerializeToString())
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine/tasks.py").write_text(TASKS)
-    for name in ("warm0", "warm1"):
-        command = [
-            "pyflyte-execute", "--inputs", f"{tmp_path}/inputs.pb", "--output-prefix", f"{tmp_path}/{name}",
-            "--raw-output-data-prefix", f"{tmp_path}/raw", "--checkpoint-path", f"{tmp_path}/c",
-            "--prev-checkpoint", '""',
-            "--resolver", "flytekit.core.python_auto_container.default_task_resolver",
-            "--", "task-module", "tasks", "task-name", "work",
-        ]  # fmt: skip
-        variables = {
-            "PYTHONPATH": str(tmp_path / "mine"),
-            "FLYTE_INTERNAL_EXECUTION_ID": "x",
-            "FLYTE_INTERNAL_EXECUTION_PROJECT": "p",
-            "FLYTE_INTERNAL_EXECUTION_DOMAIN": "d",
-            "FLYTE_INTERNAL_TASK_NAME": "work",
-            "FLYTE_INTERNAL_TASK_PROJECT": "p",
-            "FLYTE_INTERNAL_TASK_DOMAIN": "d",
-            "FLYTE_INTERNAL_TASK_VERSION": "v",
-        }
-        env = [{"name": key, "value": value} for key, value in variables.items()]
-        await local.create(POD, pod(name, *command, image="anything", env=env))
-        assert (await ended(local, name))["phase"] == "Succeeded", (
-            tmp_path / f"pods/ns/{name}/log.txt"
-        ).read_text()
-        written = literals_pb2.LiteralMap.FromString((tmp_path / name / "outputs.pb").read_bytes())
-        assert written.literals["o0"].scalar.primitive.integer == 42
-        assert "in " in (tmp_path / f"pods/ns/{name}/log.txt").read_text()
+async def test_a_deleted_pod_that_a_crash_left_running_is_ended(tmp_path: Path, cluster: Make):
+    first = cluster(tmp_path)
+    await first.start()
+    await first.create(
+        POD, pod("stubborn", "sh", "-c", f"trap '' TERM; echo $$ > {tmp_path}/own; sleep 60 & wait")
+    )
+    own = await number(tmp_path / "own")
+    await first.delete(POD, "ns", "stubborn")
+    await first.close()
+    second = cluster(tmp_path)
+    await second.start()
+    try:
+        assert await gone(own)
+    finally:
+        await second.close(kill=True)
+
+
+async def test_when_a_fork_server_dies_its_pods_are_lost_and_the_next_one_starts(
+    local: LocalCluster, tmp_path: Path
+):
+    await local.create(
+        POD, pod("orphan", "sh", "-c", f"echo $PPID > {tmp_path}/server; echo $$ > {tmp_path}/own; sleep 60")
+    )
+    own, server = await number(tmp_path / "own"), await number(tmp_path / "server")
+    os.kill(server, signal.SIGKILL)
+    assert (await ended(local, "orphan"))["reason"] == "NodeLost"
+    assert await gone(own)
+    await local.create(POD, pod("next", "true"))
+    assert (await ended(local, "next"))["phase"] == "Succeeded"
+
+
+async def test_a_cluster_that_closes_leaves_no_process(tmp_path: Path, cluster: Make):
+    found = cluster(tmp_path)
+    await found.start()
+    await found.create(POD, pod("ppid", "sh", "-c", f"echo $PPID > {tmp_path}/server"))
+    await ended(found, "ppid")
+    server = await number(tmp_path / "server")
+    await found.close()
+    assert await gone(server)
+    assert not list(tmp_path.glob("fork-*.sock"))
+
+
+async def test_the_files_of_a_process_go_at_its_end_and_its_log_stays(local: LocalCluster, tmp_path: Path):
+    await local.create(POD, pod("files", "sh", "-c", "echo x > own; echo x > $TMPDIR/other; echo said"))
+    await ended(local, "files")
+    folder = tmp_path / "pods/ns/files"
+    for _ in range(100):
+        if not (folder / "work").exists() and not (folder / "tmp").exists():
+            break
+        await asyncio.sleep(0.02)
+    assert sorted(path.name for path in folder.iterdir()) == ["ended.json", "log.txt"]
+    assert (folder / "log.txt").read_text() == "said\n"
+
+
+async def test_fifty_megabytes_of_output_do_no_harm(tmp_path: Path, cluster: Make):
+    found = cluster(tmp_path, log_bytes=1_000_000)
+    await found.start()
+    try:
+        script = "echo first; head -c 50000000 /dev/zero | tr '\\0' x; echo; echo last"
+        await found.create(POD, pod("loud", "sh", "-c", script))
+        assert (await ended(found, "loud"))["phase"] == "Succeeded"
+        log = (tmp_path / "pods/ns/loud/log.txt").read_text()
+        assert len(log) < 1_100_000
+        assert log.startswith("first\n")
+        assert "bytes cut by Lacewing" in log
+        assert log.endswith("\nlast\n")
+    finally:
+        await found.close(kill=True)
+
+
+def test_old_folders_and_those_beyond_the_count_are_swept(tmp_path: Path):
+    for age in range(5):
+        folder = PodFolder(tmp_path / f"pods/ns/p{age}")
+        folder.begin(pod(f"p{age}", "true"))
+        if age:
+            folder.finish(pod(f"p{age}", "true"))
+        os.utime(folder.path, (time.time() - age * 100,) * 2)
+    sweep(tmp_path, keep_seconds=350, keep_count=2)
+    assert sorted(path.name for path in tmp_path.glob("pods/ns/*")) == ["p0", "p1", "p2"]
+    sweep(tmp_path, keep_seconds=150, keep_count=2)
+    assert sorted(path.name for path in tmp_path.glob("pods/ns/*")) == ["p0", "p1"]
+
+
+async def test_an_environment_that_is_gone_is_named_with_the_way_out(local: LocalCluster, tmp_path: Path):
+    local._images = {"mine": tmp_path / "vanished"}
+    await local.create(POD, pod("a", "true", image="mine"))
+    await asyncio.sleep(0.1)
+    waiting = (await local.get(POD, "ns", "a"))["status"]["containerStatuses"][0]["state"]["waiting"]
+    assert f"{tmp_path}/vanished, which is gone" in waiting["message"]
+    assert "lacewing demo run --python" in waiting["message"]
+
+
+async def test_the_map_of_images_may_change_while_the_cluster_runs(
+    tmp_path: Path, cluster: Make, environment: Path
+):
+    images: dict[str, Path] = {}
+    found = cluster(tmp_path, images=images)
+    await found.start()
+    try:
+        images["later"] = environment
+        await found.create(POD, pod("a", "true", image="later"))
+        assert (await ended(found, "a"))["phase"] == "Succeeded"
+    finally:
+        await found.close(kill=True)

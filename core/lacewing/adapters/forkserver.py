@@ -1,21 +1,25 @@
 """Starts and outlives the tasks of one Python environment. Stand-alone: it must not import lacewing.
 
-It runs with the environment's own Python: `python forkserver.py SOCKET`. It imports flytekit once and forks a
-child for each task, so that a task starts in milliseconds. It stays single-threaded, writes each exit to disk
-before it tells anyone, and goes on when its client dies: one that comes back finds what ran and what ended.
+It runs with the environment's own Python (3.10 or later): `python forkserver.py SOCKET`. It imports flytekit
+once and forks a child for each task, so that a task starts in milliseconds. It stays single-threaded, writes
+each exit to disk before it tells anyone, and goes on when its client dies: one that comes back finds what ran
+and what ended.
 
 Requests are JSON lines on the socket:
     {"op": "run", "id", "argv", "env", "cwd", "log", "exit", "cache"}   {"op": "kill", "id", "signal"}
-    {"op": "list"}                                                       {"op": "stop"}
+    {"op": "list"}   {"op": "leave"}: end when nothing runs   {"op": "stop"}: end everything, now
 Answers go to every client: {"event": "started" | "exited" | "running", "id", ...}.
 """
 
+import atexit
 import contextlib
 import ctypes
+import fcntl
 import gc
 import hashlib
 import json
 import os
+import pathlib
 import random
 import select
 import shutil
@@ -24,6 +28,7 @@ import socket
 import sys
 import tarfile
 import tempfile
+import threading
 import time
 import traceback
 
@@ -33,56 +38,119 @@ _ENTRY_POINTS = {
     "pyflyte-execute": "execute_task_cmd",
     "pyflyte-map-execute": "map_execute_task_cmd",
 }
+# Python reads its other variables when it starts; a task that sets one needs an interpreter of its own.
+_WARM_VARIABLES = {"PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE", "PYTHONIOENCODING"}
+_NOT_SETTINGS = ("FLYTE_INTERNAL_", "FLYTE_ATTEMPT_", "FLYTE_EXECUTION_", "FLYTE_K8S_")
 _PR_SET_CHILD_SUBREAPER = 36
+_REHEARSAL = "from flytekit import task\n@task\ndef add(a: int, b: str) -> int:\n    return a\n"
 
 
 def main(address):
     """Go into the background; exit 0 once the server there takes work, 1 if it fails."""
+    own = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [path for path in sys.path if os.path.abspath(path or ".") != own]
+    lock = os.open(f"{address}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    if not _locked(lock):
+        sys.exit(0 if _appears(address) else 1)
+    entrypoint = _preload(f"{address}.tmp")
+    sys.stdout.flush()
+    # The rehearsal left a thread behind. A fork takes along only the one that forks.
     reader, writer = os.pipe()
     if os.fork():
         os.close(writer)
         os._exit(0 if os.read(reader, 1) else 1)
     os.close(reader)
     os.setsid()
-    _serve(address, writer)
+    _serve(address, entrypoint, lock, writer)
 
 
-def _serve(address, ready):
+def _locked(lock):
+    with contextlib.suppress(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    return False
+
+
+def _appears(address):
+    """Another server of this address starts: wait for it."""
+    for _ in range(600):
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.connect(address)
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def _serve(address, entrypoint, lock, ready):
     """Serve until nobody is connected and nothing runs."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     temporary = f"{address}.{os.getpid()}"
     listener.bind(temporary)
     listener.listen(16)
-    warm = _preload()
     os.rename(temporary, address)
     os.write(ready, b"1")
     os.close(ready)
     gc.collect()
     gc.freeze()
-    _Server(listener, address, warm).serve()
+    _Server(listener, address, entrypoint, lock).serve()
 
 
-def _preload():
+def _preload(scratch):
     """Import what tasks need. Without flytekit every command starts as a new program."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    os.makedirs(scratch)
+    tempfile.tempdir = scratch
+    # As in a task: plain logs, and no threads of gRPC that a fork would break.
+    os.environ.update(GRPC_ENABLE_FORK_SUPPORT="0", FLYTE_INTERNAL_EXECUTION_ID="warm")
     try:
         import flytekit.bin.entrypoint
         import flytekit.core.python_auto_container
-        from docstring_parser import parse
-
-        parse("Warm its patterns.\n\n:param a: one")
-        return flytekit.bin.entrypoint
     except ImportError:
         return None
+    try:
+        _rehearse(flytekit.bin.entrypoint, scratch)
+    except Exception:
+        traceback.print_exc()
+    return flytekit.bin.entrypoint
+
+
+def _rehearse(entrypoint, scratch):
+    """Run one small task: what it compiles and caches, no child has to."""
+    from docstring_parser import parse
+    from flyteidl.core import literals_pb2
+    from flytekit.core.context_manager import FlyteEntities
+
+    parse("Warm its patterns.\n\n:param a: one")
+    inputs = literals_pb2.LiteralMap()
+    inputs.literals["a"].scalar.primitive.integer = 1
+    inputs.literals["b"].scalar.primitive.string_value = "b"
+    for name, content in (("inputs.pb", inputs.SerializeToString()), ("rehearsal.py", _REHEARSAL.encode())):
+        with open(os.path.join(scratch, name), "wb") as file:
+            file.write(content)
+    resolver = "flytekit.core.python_auto_container.default_task_resolver"
+    arguments = [
+        "--inputs", f"{scratch}/inputs.pb", "--output-prefix", f"{scratch}/out",
+        "--raw-output-data-prefix", f"{scratch}/raw", "--checkpoint-path", f"{scratch}/checkpoint",
+        "--prev-checkpoint", '""', "--resolver", resolver, "--",
+        "task-module", "rehearsal", "task-name", "add",
+    ]  # fmt: skip
+    known = len(FlyteEntities.entities)
+    sys.path.insert(0, scratch)
+    with contextlib.suppress(SystemExit):
+        entrypoint.execute_task_cmd.main(args=arguments, prog_name="pyflyte-execute")
+    sys.path.remove(scratch)
+    sys.modules.pop("rehearsal", None)
+    del FlyteEntities.entities[known:]
 
 
 class _Server:
-    def __init__(self, listener, address, entrypoint):
-        self.listener, self.address, self.entrypoint = listener, address, entrypoint
+    def __init__(self, listener, address, entrypoint, lock):
+        self.listener, self.address, self.entrypoint, self.lock = listener, address, entrypoint, lock
         self.clients = {}
         self.children = {}
         self.pids = {}
-        self.stopping = False
+        self.leaving = False
         reader, writer = os.pipe()
         os.set_blocking(reader, False)
         os.set_blocking(writer, False)
@@ -106,11 +174,15 @@ class _Server:
             self.reap()
             if self.clients or self.children:
                 idle_since = time.monotonic()
-            done = self.stopping and not self.children
-            if done or time.monotonic() - idle_since > IDLE_SECONDS:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(self.address)
+            leaves = self.leaving and not self.children
+            if leaves or time.monotonic() - idle_since > IDLE_SECONDS:
+                self.end()
                 return
+
+    def end(self):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.address)
+        shutil.rmtree(f"{self.address}.tmp", ignore_errors=True)
 
     def read(self, client):
         try:
@@ -127,13 +199,16 @@ class _Server:
 
     def obey(self, request):
         if request["op"] == "run":
+            self.leaving = False
             self.run(request)
         elif request["op"] == "kill":
             self.kill(request["id"], request["signal"])
         elif request["op"] == "list":
-            self.tell({"event": "running", "ids": sorted(self.pids)})
-        elif request["op"] == "stop":
-            self.stopping = True
+            self.leaving = False
+            self.tell({"event": "running", "pids": self.pids})
+        elif request["op"] in ("leave", "stop"):
+            self.leaving = True
+        if request["op"] == "stop":
             for name in list(self.pids):
                 self.kill(name, signal.SIGKILL)
 
@@ -165,14 +240,17 @@ class _Server:
             for descriptor in [self.listener, *self.clients]:
                 descriptor.close()
             signal.set_wakeup_fd(-1)
-            os.close(self.wakeup)
-            os.close(self.wakeup_writer)
+            for number in (self.wakeup, self.wakeup_writer, self.lock):
+                os.close(number)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             _prepare(request)
             code = _execute(self.entrypoint, request)
+            threading._shutdown()
         except BaseException:
             traceback.print_exc()
         finally:
+            with contextlib.suppress(BaseException):
+                atexit._run_exitfuncs()
             with contextlib.suppress(BaseException):
                 sys.stdout.flush()
                 sys.stderr.flush()
@@ -200,7 +278,7 @@ class _Server:
         self.pids.pop(name, None)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(pid, signal.SIGKILL)
-        _kill_strays(name)
+        _kill_strays(name, self.children)
         number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
         code = 128 + number if number else os.WEXITSTATUS(status)
         record = {"code": code, "signal": number, "started": started, "finished": time.time()}
@@ -211,18 +289,37 @@ class _Server:
         self.tell({"event": "exited", "id": name, **record})
 
 
-def _kill_strays(name):
-    """What left its group came to us as the subreaper; the marker in its environment says whose it was."""
+def _kill_strays(name, others):
+    """What left its group came to us as the subreaper; the marker in its environment says whose it was.
+
+    When nothing else runs, it was this one's whatever its environment says.
+    """
     marker = f"{MARKER}={name}".encode()
-    try:
-        with open(f"/proc/self/task/{os.getpid()}/children") as file:
-            orphans = [int(pid) for pid in file.read().split()]
-    except OSError:
-        return
-    for pid in orphans:
-        with contextlib.suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
-            if marker in file.read().split(b"\0"):
-                os.kill(pid, signal.SIGKILL)
+    for orphan in _children(os.getpid()):
+        if orphan in others:
+            continue
+        with contextlib.suppress(OSError), open(f"/proc/{orphan}/environ", "rb") as file:
+            if not others or marker in file.read().split(b"\0"):
+                _kill_tree(orphan)
+
+
+def _kill_tree(pid):
+    """Stopped first, so that it cannot start more while its children are counted."""
+    with contextlib.suppress(OSError):
+        os.kill(pid, signal.SIGSTOP)
+    for child in _children(pid):
+        _kill_tree(child)
+    with contextlib.suppress(OSError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def _children(pid):
+    found = []
+    with contextlib.suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{thread}/children") as file:
+                found += map(int, file.read().split())
+    return found
 
 
 def _prepare(request):
@@ -231,13 +328,15 @@ def _prepare(request):
     os.dup2(null, 0)
     os.dup2(log, 1)
     os.dup2(log, 2)
+    os.close(log)
+    os.close(null)
     os.environ.clear()
     os.environ.update(request["env"])
     os.chdir(request["cwd"])
     os.umask(0o022)
-    random.seed()
-    if "numpy" in sys.modules:
-        sys.modules["numpy"].random.seed()
+    # When the machine runs out of memory, a task goes before what looks after it.
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("500")
 
 
 def _execute(entrypoint, request):
@@ -245,18 +344,77 @@ def _execute(entrypoint, request):
     if argv[0] == "pyflyte-fast-execute" and "--" in argv:
         argv = _fast(argv, request)
     command = _ENTRY_POINTS.get(argv[0])
-    if entrypoint is None or command is None:
-        os.execvpe(argv[0], argv, os.environ)
+    cold = {name for name in os.environ if name.startswith("PYTHON")} - _WARM_VARIABLES
+    if entrypoint is None or command is None or cold:
+        return _become_program(argv)
     sys.argv = argv
     own = [request["cwd"], *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     sys.path[:0] = dict.fromkeys(own)
+    _forget_the_server()
+    code = 0
     try:
         getattr(entrypoint, command).main(args=argv[1:], prog_name=argv[0])
     except SystemExit as error:
-        if error.code is None:
-            return 0
-        return error.code if isinstance(error.code, int) else 1
-    return 0
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
+    with contextlib.suppress(Exception):
+        _explain_missing_module(argv)
+    return code
+
+
+def _become_program(argv):
+    try:
+        os.execvpe(argv[0], argv, os.environ)
+    except OSError as error:
+        sys.stderr.write(f"{argv[0]} cannot be started in {sys.prefix}: {error.strerror}\n")
+        if argv[0].startswith("pyflyte"):
+            sys.stderr.write(f"install flytekit there: {sys.executable} -m pip install flytekit\n")
+        return 127 if isinstance(error, FileNotFoundError) else 126
+
+
+def _forget_the_server():
+    """Read again what was read at import, so that the child is as a new process would be."""
+    random.seed()
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed()
+    tempfile.tempdir = None
+    time.tzset()
+    sys.stdout.reconfigure(line_buffering=True)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    from flytekit.core import context_manager, data_persistence
+
+    provider = data_persistence.default_local_file_access_provider
+    if any(name.startswith("FLYTE_") and not name.startswith(_NOT_SETTINGS) for name in os.environ):
+        from flytekit import loggers
+        from flytekit.configuration import DataConfig
+
+        loggers.initialize_global_loggers()
+        provider._data_config = DataConfig.auto()
+        context_manager.FlyteContextManager.initialize()
+    provider._local_sandbox_dir = pathlib.Path(tempfile.gettempdir(), "local_flytekit")
+    provider._local_sandbox_dir.mkdir(exist_ok=True)
+    provider._raw_output_prefix = os.path.join(tempfile.gettempdir(), "raw", "")
+
+
+def _explain_missing_module(argv):
+    """Say in the error that the user sees which environment lacks the module, and what to do."""
+    from flyteidl.core import errors_pb2
+
+    path = os.path.join(argv[argv.index("--output-prefix") + 1], "error.pb")
+    if not os.path.isfile(path):
+        return
+    with open(path, "rb") as file:
+        document = errors_pb2.ErrorDocument.FromString(file.read())
+    _, found, rest = document.error.message.rpartition("ModuleNotFoundError: No module named ")
+    if not found:
+        return
+    module = rest.strip().splitlines()[0].strip("'\"")
+    document.error.message += (
+        f"\n\nThe environment that ran this task, {sys.prefix}, has no module {module!r}. Install it there "
+        f"({sys.executable} -m pip install ...), or run the workflow from an environment that has it: "
+        "lacewing demo run --python VENV FILE WORKFLOW"
+    )
+    with open(path, "wb") as file:
+        file.write(document.SerializeToString())
 
 
 def _fast(argv, request):
@@ -280,11 +438,13 @@ def _unpacked(distribution, cache):
     """The folder that holds the distribution's files; made once, whole or not at all."""
     folder = os.path.join(cache, hashlib.sha256(distribution.encode()).hexdigest()[:24])
     if os.path.isdir(folder):
+        os.utime(folder)
         return folder
     os.makedirs(cache, exist_ok=True)
     temporary = tempfile.mkdtemp(dir=cache)
     with tarfile.open(distribution) as archive:
-        archive.extractall(temporary, filter="data")
+        safe = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+        archive.extractall(temporary, **safe)
     os.chmod(temporary, 0o755)
     try:
         os.rename(temporary, folder)

@@ -1,88 +1,64 @@
-"""A cluster that is this machine: pods are process groups, started and outlived by a fork server.
+"""A cluster that is this machine: pods are process groups, started and outlived by fork servers.
 
-Every pod has a folder: its manifest, its log, its working directory, and the record of its exit, which the
-fork server writes. A LocalCluster that starts over such a folder judges the recorded exits, adopts what still
-runs and reports the rest as lost.
+Every pod has a folder. A LocalCluster that starts over the folders of an earlier one judges the recorded
+exits, adopts what still runs, starts what never ran and reports the rest as lost. Pods that ended are kept on
+disk, the last of them in memory too.
 """
 
 import asyncio
 import contextlib
-import hashlib
 import json
 import os
-import shutil
 import signal
-import subprocess
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import structlog
 
 from lacewing.adapters import forkserver, local_pod
+from lacewing.adapters.local_folder import PodFolder, sweep
 from lacewing.adapters.local_pod import Need
+from lacewing.adapters.local_room import Room
+from lacewing.adapters.local_server import ForkServer, known_servers
 from lacewing.errors import TransientError
 from lacewing.model.task import Manifest, ResourceKind
 
 log = structlog.get_logger(__name__)
-_MEMORY_SECONDS = 0.5
-_LOG_TAIL = 8192
+_WATCH_SECONDS = 0.5
+_SWEEP_SECONDS = 3600.0
+_ENDED_IN_MEMORY = 500
 
 
 @dataclass(slots=True)
 class _Pod:
-    """One pod: its object, its folder, and the fork server that has it."""
+    """One pod that has not ended: its object, its folder, and the fork server that has it."""
 
     manifest: Manifest
-    folder: Path
+    folder: PodFolder
     need: Need
-    server: "_ForkServer | None" = None
+    server: ForkServer | None = None
     pid: int = 0
-    oom: bool = False
     holds: bool = False
+    deleted: bool = False
 
     @property
-    def name(self) -> str:
-        return str(self.manifest["metadata"]["name"])
+    def id(self) -> str:
+        return str(self.folder.path)
 
     @property
-    def over(self) -> bool:
-        return self.manifest.get("status", {}).get("phase") in ("Succeeded", "Failed")
-
-
-@dataclass(slots=True)
-class _Room:
-    """What is left of the machine."""
-
-    slots: int
-    cpus: float
-    memory_bytes: float
-    total: Need = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.total = Need(self.slots, self.cpus, self.memory_bytes)
-
-    def lacks(self, need: Need) -> str:
-        """What there is too little of, or nothing."""
-        if need.slots > self.slots:
-            return "slots"
-        if need.cpus > self.cpus + 1e-9:
-            return "cpu"
-        return "memory" if need.memory_bytes > self.memory_bytes else ""
-
-    def take(self, need: Need, sign: int = 1) -> None:
-        """Hold what a pod needs, or give it back."""
-        self.slots -= sign * need.slots
-        self.cpus -= sign * need.cpus
-        self.memory_bytes -= sign * need.memory_bytes
+    def key(self) -> tuple[str, str]:
+        return _key(self.manifest)
 
 
 class LocalCluster:
     """A Cluster of processes. `default_python` runs flytekit's commands of images that map to nothing.
 
     `log_uri` says where clients read a pod's log.
+    `images` is asked at each start, so it may change. Folders of ended pods go after `keep_seconds`, or when
+    there are more than `keep_count`; a log is cut to `log_bytes`.
     """
 
     def __init__(
@@ -97,28 +73,38 @@ class LocalCluster:
         environment: Mapping[str, str] | None = None,
         log_uri: Callable[[Manifest], str] | None = None,
         grace_seconds: float = 2.0,
+        keep_seconds: float = 7 * 86400.0,
+        keep_count: int = 5000,
+        log_bytes: int = 16 * 2**20,
     ) -> None:
-        self.root, self._default, self._images = root, default_python, dict(images or {})
+        self.root, self._default = root, default_python
+        self._images = images if images is not None else {}
         self._environment, self._log_uri = dict(environment or {}), log_uri
-        self._room = _Room(slots, cpus, memory_bytes)
-        self._grace = grace_seconds
+        self._room = Room(slots, cpus, memory_bytes)
+        self._grace, self._log_bytes = grace_seconds, log_bytes
+        self._keep_seconds, self._keep_count = keep_seconds, keep_count
         self._pods: dict[tuple[str, str], _Pod] = {}
         self._by_id: dict[str, _Pod] = {}
+        self._ended: OrderedDict[tuple[str, str], Manifest] = OrderedDict()
         self._waiting: deque[_Pod] = deque()
-        self._servers: dict[Path, _ForkServer] = {}
+        self._servers: dict[Path, ForkServer] = {}
         self._watchers: list[asyncio.Queue[Manifest]] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
-        """Start the default environment's fork server and take up what an earlier cluster left."""
+        """Take up what an earlier cluster left. The default environment warms up meanwhile."""
         (self.root / "pods").mkdir(parents=True, exist_ok=True)
-        server = await self._server(self._default)
-        await self._adopt(server)
-        self._spawn(self._watch_memory())
+        await self._adopt()
+        self._start_server(self._default)
+        self._spawn(self._watch_limits())
+        self._spawn(self._sweep())
 
     async def close(self, *, kill: bool = False) -> None:
         """Let go. With `kill` every process ends; without, they go on under their fork server."""
-        for server in self._servers.values():
+        for server in list(self._servers.values()):
+            if kill:
+                with contextlib.suppress(TransientError):
+                    await server.ready()
             await server.close(kill=kill)
         for task in list(self._tasks):
             task.cancel()
@@ -128,46 +114,50 @@ class LocalCluster:
         """Run the pod when there is room; one of the same name is answered as it is."""
         if kind.kind != "Pod":
             raise TransientError(f"this machine runs pods only, and no {kind.kind}")
-        key = (manifest["metadata"]["namespace"], manifest["metadata"]["name"])
-        if (known := self._pods.get(key)) is not None:
-            return known.manifest
-        folder = self.root / "pods" / key[0] / key[1]
-        (folder / "work").mkdir(parents=True, exist_ok=True)
+        if (known := await self.get(kind, *_key(manifest))) is not None:
+            return known
+        folder = self._folder(*_key(manifest))
         annotations = manifest["metadata"].setdefault("annotations", {})
-        annotations["lacewing.dev/log"] = str(folder / "log.txt")
+        annotations["lacewing.dev/log"] = str(folder.log)
         if self._log_uri is not None:
             annotations["lacewing.dev/log-uri"] = self._log_uri(manifest)
-        _write(folder / "pod.json", json.dumps(manifest))
+        folder.begin(manifest)
         pod = self._add(manifest, folder)
         self._waiting.append(pod)
         self._pump()
         return pod.manifest
 
-    def _add(self, manifest: Manifest, folder: Path) -> _Pod:
+    def _folder(self, namespace: str, name: str) -> PodFolder:
+        return PodFolder(self.root / "pods" / namespace / name)
+
+    def _add(self, manifest: Manifest, folder: PodFolder) -> _Pod:
         pod = _Pod(manifest, folder, local_pod.need(manifest))
-        self._pods[(manifest["metadata"]["namespace"], pod.name)] = pod
-        self._by_id[str(folder)] = pod
+        self._pods[pod.key] = self._by_id[pod.id] = pod
         return pod
 
     async def get(self, kind: ResourceKind, namespace: str, name: str) -> Manifest | None:
         """The pod, or None."""
-        pod = self._pods.get((namespace, name))
-        return pod.manifest if pod else None
+        if (pod := self._pods.get((namespace, name))) is not None:
+            return pod.manifest
+        if (known := self._ended.get((namespace, name))) is not None:
+            return known
+        return self._folder(namespace, name).ended()
 
     async def delete(self, kind: ResourceKind, namespace: str, name: str) -> None:
         """End the pod's processes, first politely, and forget it. Its log stays."""
         pod = self._pods.pop((namespace, name), None)
+        self._ended.pop((namespace, name), None)
+        self._folder(namespace, name).forget()
         if pod is None:
             return
+        pod.deleted = True
         if pod in self._waiting:
             self._waiting.remove(pod)
-        (pod.folder / "pod.json").unlink(missing_ok=True)
-        if pod.server is not None and not pod.over:
-            pod.server.kill(str(pod.folder), signal.SIGTERM)
-            loop = asyncio.get_running_loop()
-            loop.call_later(self._grace, pod.server.kill, str(pod.folder), signal.SIGKILL)
-        else:
-            self._forget(pod)
+        if pod.server is None:
+            self._drop(pod)
+            return
+        pod.server.kill(pod.id, signal.SIGTERM)
+        asyncio.get_running_loop().call_later(self._grace, pod.server.kill, pod.id, signal.SIGKILL)
 
     async def watch(self, kind: ResourceKind) -> AsyncIterator[Manifest]:
         """Pods as their status changes."""
@@ -185,68 +175,82 @@ class LocalCluster:
         task.add_done_callback(self._tasks.discard)
 
     def _pump(self) -> None:
-        """Start what fits, in the order of arrival; what asks for more than the machine has says so."""
+        """Start what fits, in the order of arrival; what asks for more than the machine has fails."""
         kept: deque[_Pod] = deque()
         blocked: set[str] = set()
-        while self._waiting:
-            pod = self._waiting.popleft()
+        waiting, self._waiting = self._waiting, deque()
+        for pod in waiting:
+            if lack := self._room.never_has(pod.need):
+                self._end(pod, local_pod.rejected(lack, pod.need, self._room.total))
+                continue
             lack = self._room.lacks(pod.need)
-            if not lack and lack not in blocked:
+            if not lack and not blocked & _uses(pod.need):
                 self._room.take(pod.need)
                 pod.holds = True
                 self._spawn(self._launch(pod))
                 continue
-            blocked.add(lack)
+            blocked |= _uses(pod.need)
             kept.append(pod)
-            if "status" not in pod.manifest:
-                never = _Room(self._room.total.slots, self._room.total.cpus, self._room.total.memory_bytes)
-                hint = "; this machine is too small for it" if never.lacks(pod.need) else ""
-                self._set(
-                    pod, local_pod.unschedulable(f"0/1 nodes are available: Insufficient {lack}{hint}.")
-                )
+            if lack and "status" not in pod.manifest:
+                message = f"0/1 nodes are available: Insufficient {lack}."
+                self._set(pod, local_pod.unschedulable(message))
         self._waiting = kept
 
     async def _launch(self, pod: _Pod) -> None:
         python = local_pod.python_of(pod.manifest, self._images, self._default)
-        if python is None or not python.exists():
-            image = pod.manifest["spec"]["containers"][0].get("image", "")
+        image = local_pod.image(pod.manifest)
+        if python is None:
             text = f"no environment stands for image {image!r}; map it in the setting `images` of the demo"
-            self._set(pod, local_pod.waiting(pod.manifest, "InvalidImageName", text))
-            self._release(pod)
+            self._refuse(pod, "InvalidImageName", text)
             return
+        if not python.exists():
+            text = (
+                f"image {image!r} stands for the environment {python.parent.parent}, which is gone; make it "
+                "again, or run the workflow from another one: lacewing demo run --python VENV FILE WORKFLOW"
+            )
+            self._refuse(pod, "InvalidImageName", text)
+            return
+        server = self._start_server(python)
         try:
-            pod.server = await self._server(python)
+            await server.ready()
         except TransientError as error:
-            self._set(pod, local_pod.waiting(pod.manifest, "CreateContainerConfigError", error.message))
-            self._release(pod)
+            self._refuse(pod, "CreateContainerConfigError", error.message)
             return
-        pod.server.run(self._request(pod, python))
+        if pod.deleted:
+            self._drop(pod)
+            return
+        pod.server = server
+        server.run(self._request(pod, python))
+
+    def _refuse(self, pod: _Pod, reason: str, text: str) -> None:
+        self._set(pod, local_pod.waiting(pod.manifest, reason, text))
+        self._release(pod)
 
     def _request(self, pod: _Pod, python: Path) -> dict[str, Any]:
         base = {
             "PATH": f"{python.parent}:{os.environ.get('PATH', '/usr/bin:/bin')}",
             "HOME": os.environ.get("HOME", "/"),
             "LANG": "C.UTF-8",
-            "TMPDIR": str(pod.folder / "work"),
+            "TMPDIR": str(pod.folder.temporary),
+            "GRPC_ENABLE_FORK_SUPPORT": "0",
             **self._environment,
         }
         return {
             "op": "run",
-            "id": str(pod.folder),
+            "id": pod.id,
             "argv": local_pod.command(pod.manifest),
-            "env": {**base, **local_pod.environment(pod.manifest), forkserver.MARKER: str(pod.folder)},
-            "cwd": str(pod.folder / "work"),
-            "log": str(pod.folder / "log.txt"),
-            "exit": str(pod.folder / "exit.json"),
+            "env": {**base, **local_pod.environment(pod.manifest), forkserver.MARKER: pod.id},
+            "cwd": str(pod.folder.work),
+            "log": str(pod.folder.log),
+            "exit": str(pod.folder.exit),
             "cache": str(self.root / "unpacked"),
         }
 
-    async def _server(self, python: Path) -> "_ForkServer":
+    def _start_server(self, python: Path, *, start: bool = True) -> ForkServer:
         server = self._servers.get(python)
-        if server is None:
-            server = self._servers[python] = _ForkServer(python, self.root, self._notice)
-            self._spawn(server.connect())
-        await server.ready()
+        if server is None or server.failed:
+            server = self._servers[python] = ForkServer(python, self.root, self._notice, self._lost)
+            self._spawn(server.connect(start=start))
         return server
 
     def _notice(self, message: dict[str, Any]) -> None:
@@ -258,145 +262,101 @@ class LocalCluster:
             pod.pid = message["pid"]
             self._set(pod, local_pod.running(pod.manifest, message["at"]))
         elif message["event"] == "exited":
-            self._ended(pod, message)
+            self._judge(pod, message)
 
-    def _ended(self, pod: _Pod, record: Mapping[str, Any]) -> None:
-        tail = _tail(pod.folder / "log.txt")
-        self._set(pod, local_pod.exited(pod.manifest, record, tail, oom=pod.oom))
+    def _lost(self, server: ForkServer) -> None:
+        """A fork server died. What it ran cannot be watched any more, and is ended."""
+        log.error("a fork server ended", python=str(server.python))
+        self._servers.pop(server.python, None)
+        for pod in [pod for pod in self._by_id.values() if pod.server is server]:
+            if pod.pid and _is_ours(pod.pid, pod.id):
+                with contextlib.suppress(OSError):
+                    os.killpg(pod.pid, signal.SIGKILL)
+            self._settle(pod)
+
+    def _settle(self, pod: _Pod) -> None:
+        """End a pod that no process runs for, by its record or as lost."""
+        try:
+            self._judge(pod, json.loads(pod.folder.exit.read_bytes()))
+        except (OSError, ValueError):
+            self._end(pod, local_pod.lost())
+
+    def _judge(self, pod: _Pod, record: Mapping[str, Any]) -> None:
+        pod.folder.cap_log(self._log_bytes)
+        tail = pod.folder.tail() if record["code"] else ""
+        oom = bool(record["code"]) and (pod.folder.path / "oom").exists()
+        self._end(pod, local_pod.exited(pod.manifest, record, tail, oom=oom))
+
+    def _end(self, pod: _Pod, status: dict[str, Any]) -> None:
+        if not pod.deleted:
+            pod.folder.finish({**pod.manifest, "status": status})
+            self._ended[pod.key] = {**pod.manifest, "status": status}
+            if len(self._ended) > _ENDED_IN_MEMORY:
+                self._ended.popitem(last=False)
+            self._set(pod, status)
+        self._drop(pod)
+
+    def _drop(self, pod: _Pod) -> None:
+        if self._pods.get(pod.key) is pod:
+            del self._pods[pod.key]
+        self._by_id.pop(pod.id, None)
         self._release(pod)
-        if pod.manifest["metadata"]["name"] not in {name for _, name in self._pods}:
-            self._forget(pod)
+        self._spawn(asyncio.to_thread(pod.folder.clear))
 
     def _release(self, pod: _Pod) -> None:
         if pod.holds:
             pod.holds = False
             self._room.take(pod.need, -1)
-        self._pump()
-
-    def _forget(self, pod: _Pod) -> None:
-        self._by_id.pop(str(pod.folder), None)
-        shutil.rmtree(pod.folder / "work", ignore_errors=True)
+            self._pump()
 
     def _set(self, pod: _Pod, status: dict[str, Any]) -> None:
         pod.manifest = {**pod.manifest, "status": status}
-        key = (pod.manifest["metadata"]["namespace"], pod.name)
-        if self._pods.get(key) is not pod:
+        if pod.deleted:
             return
         for queue in self._watchers:
             queue.put_nowait(pod.manifest)
 
-    async def _adopt(self, server: "_ForkServer") -> None:
-        alive = await server.running()
-        for path in sorted((self.root / "pods").glob("*/*/pod.json")):
-            pod = self._add(json.loads(path.read_text()), path.parent)
-            pod.server = server
-            record = path.parent / "exit.json"
-            if str(path.parent) in alive:
+    async def _adopt(self) -> None:
+        alive: dict[str, tuple[ForkServer, int]] = {}
+        for python in known_servers(self.root):
+            server = self._start_server(python, start=False)
+            try:
+                await server.ready()
+            except TransientError:
+                del self._servers[python]
+                continue
+            alive |= {name: (server, pid) for name, pid in (await server.running()).items()}
+        for path in sorted(self.root.glob("pods/*/*/pod.json")):
+            pod = self._add(json.loads(path.read_bytes()), PodFolder(path.parent))
+            if pod.id in alive:
+                pod.server, pod.pid = alive.pop(pod.id)
                 pod.holds = True
                 self._room.take(pod.need)
                 self._set(pod, local_pod.running(pod.manifest, path.stat().st_mtime))
-            elif record.exists():
-                self._ended(pod, json.loads(record.read_text()))
+            elif pod.folder.exit.exists() or pod.folder.log.exists():
+                self._settle(pod)
             else:
-                self._set(pod, local_pod.lost())
+                self._waiting.append(pod)
+        for name, (server, _) in alive.items():
+            server.kill(name, signal.SIGKILL)
+        self._pump()
 
-    async def _watch_memory(self) -> None:
-        """End what grew over its explicit limit, as the kernel would."""
+    async def _watch_limits(self) -> None:
+        """End what grew over its memory limit, as the kernel would, and cut logs that grew too long."""
         while True:
-            await asyncio.sleep(_MEMORY_SECONDS)
-            for pod in list(self._pods.values()):
+            await asyncio.sleep(_WATCH_SECONDS)
+            for pod in [pod for pod in self._by_id.values() if pod.pid and pod.server is not None]:
+                pod.folder.cap_log(self._log_bytes)
                 limit = local_pod.memory_limit(pod.manifest)
-                if pod.over or not pod.pid or not limit or pod.server is None:
-                    continue
-                if tree_memory(pod.pid) > limit:
-                    pod.oom = True
-                    pod.server.kill(str(pod.folder), signal.SIGKILL)
+                if limit and pod.server is not None and tree_memory(pod.pid) > limit:
+                    (pod.folder.path / "oom").touch()
+                    pod.server.kill(pod.id, signal.SIGKILL)
 
-
-class _ForkServer:
-    """The connection to one environment's fork server, which is started if it is not there."""
-
-    def __init__(self, python: Path, root: Path, notice: Callable[[dict[str, Any]], None]) -> None:
-        self._python, self._notice = python, notice
-        name = hashlib.sha256(str(python).encode()).hexdigest()[:8]
-        # A socket's path may be 107 bytes at most, and a home may lie deep.
-        self._socket = root / f"fork-{name}.sock"
-        self._log = root / f"fork-{name}.log"
-        self._ready = asyncio.Event()
-        self._failure = ""
-        self._writer: asyncio.StreamWriter | None = None
-        self._running: asyncio.Future[set[str]] | None = None
-
-    async def ready(self) -> None:
-        """Wait until it takes work; TransientError if it never will."""
-        await self._ready.wait()
-        if self._failure:
-            raise TransientError(self._failure)
-
-    async def connect(self) -> None:
-        """Connect, and pass on what it tells until it ends."""
-        try:
-            reader, self._writer = await self._open()
-        except (OSError, TransientError) as error:
-            self._failure = f"the fork server of {self._python} did not start: {error}; see {self._log}"
-            self._ready.set()
-            return
-        self._ready.set()
-        while line := await reader.readline():
-            message = json.loads(line)
-            if message["event"] == "running":
-                if self._running is not None and not self._running.done():
-                    self._running.set_result(set(message["ids"]))
-            else:
-                self._notice(message)
-
-    async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        with contextlib.suppress(OSError):
-            return await asyncio.open_unix_connection(str(self._socket), limit=1 << 24)
-        self._socket.unlink(missing_ok=True)
-        with self._log.open("ab") as output:
-            process = await asyncio.create_subprocess_exec(
-                str(self._python),
-                forkserver.__file__,
-                str(self._socket),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env={**os.environ, "PYTHONPATH": ""},
-            )
-        # It exits when its child in the background takes work.
-        if code := await process.wait():
-            raise TransientError(f"exit code {code}")
-        return await asyncio.open_unix_connection(str(self._socket), limit=1 << 24)
-
-    def _send(self, message: dict[str, Any]) -> None:
-        if self._writer is not None:
-            self._writer.write(json.dumps(message).encode() + b"\n")
-
-    def run(self, request: dict[str, Any]) -> None:
-        """Start a process."""
-        self._send(request)
-
-    def kill(self, pod_id: str, number: int) -> None:
-        """Signal a pod's group."""
-        self._send({"op": "kill", "id": pod_id, "signal": int(number)})
-
-    async def running(self) -> set[str]:
-        """The ids of what runs."""
-        self._running = asyncio.get_running_loop().create_future()
-        self._send({"op": "list"})
-        return await self._running
-
-    async def close(self, *, kill: bool) -> None:
-        """Disconnect; with `kill`, end every process and the server."""
-        if self._writer is None:
-            return
-        if kill:
-            self._send({"op": "stop"})
-        with contextlib.suppress(OSError):
-            await self._writer.drain()
-            self._writer.close()
-            await self._writer.wait_closed()
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(1)
+            await asyncio.to_thread(sweep, self.root, self._keep_seconds, self._keep_count)
+            await asyncio.sleep(_SWEEP_SECONDS)
 
 
 def tree_memory(pid: int) -> float:
@@ -414,16 +374,18 @@ def tree_memory(pid: int) -> float:
     return total
 
 
-def _tail(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - _LOG_TAIL))
-            return file.read().decode(errors="replace")
-    except OSError:
-        return ""
+def _key(manifest: Manifest) -> tuple[str, str]:
+    return manifest["metadata"]["namespace"], manifest["metadata"]["name"]
 
 
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_suffix(".new")
-    temporary.write_text(text)
-    os.replace(temporary, path)
+def _uses(need: Need) -> set[str]:
+    used = {"slots": need.slots, "cpu": need.cpus, "memory": need.memory_bytes}
+    return {name for name, amount in used.items() if amount}
+
+
+def _is_ours(pid: int, pod_id: str) -> bool:
+    with contextlib.suppress(OSError):
+        return f"{forkserver.MARKER}={pod_id}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(
+            b"\0"
+        )
+    return False

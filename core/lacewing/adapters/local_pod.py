@@ -53,11 +53,15 @@ def environment(manifest: Manifest) -> dict[str, str]:
     return {pair["name"]: pair.get("value", "") for pair in manifest["spec"]["containers"][0].get("env", ())}
 
 
+def image(manifest: Manifest) -> str:
+    """The primary container's image."""
+    return str(manifest["spec"]["containers"][0].get("image", ""))
+
+
 def python_of(manifest: Manifest, images: Mapping[str, Path], default: Path) -> Path | None:
     """The Python that stands for the pod's image; None if the image maps to nothing and is not flytekit's."""
-    image = manifest["spec"]["containers"][0].get("image", "")
     for pattern, venv in images.items():
-        if fnmatch.fnmatch(image, pattern):
+        if fnmatch.fnmatch(image(manifest), pattern):
             return venv / "bin/python"
     argv = command(manifest)
     return default if argv and argv[0] in FLYTEKIT_COMMANDS else None
@@ -75,6 +79,14 @@ def unschedulable(message: str) -> dict[str, Any]:
     """The status of a pod that waits for room."""
     condition = {"type": "PodScheduled", "status": "False", **_why("Unschedulable", message)}
     return {"phase": "Pending", "conditions": [condition]}
+
+
+def rejected(lack: str, asked: Need, total: Need) -> dict[str, Any]:
+    """The status of a pod that this machine can never run, as a kubelet puts it."""
+    unit = {"cpu": "cpus", "memory": "memory_bytes"}.get(lack, lack)
+    amounts = f"requested {getattr(asked, unit):g}, there are {getattr(total, unit):g}"
+    message = f"the machine has not enough {lack} for this pod: {amounts} ({unit.replace('_', ' ')})"
+    return {"phase": "Failed", **_why(f"OutOf{lack}", message)}
 
 
 def running(manifest: Manifest, started: float) -> dict[str, Any]:

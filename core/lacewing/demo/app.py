@@ -176,9 +176,10 @@ async def demo(home: Path, settings: DemoSettings) -> AsyncIterator[None]:
             _follow_pods(cluster, loop),
             _resync(runs, loop),
         ]
-        await stack.enter_async_context(_background(work))
+        # What an earlier demo left is taken up before anyone asks: what is not known counts as vanished.
         await cluster.start()
         stack.push_async_callback(cluster.close)
+        await stack.enter_async_context(_background(work))
         await stack.enter_async_context(_serving(home, settings, grpc_server(services, meter), app))
         stack.callback(holding.close)
         yield
