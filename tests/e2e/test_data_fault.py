@@ -1,8 +1,11 @@
 """Data that is gone, broken or large: a clear error or success."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from flytekit import Workflow, reference_task
+from flytekit.configuration import ImageConfig, SerializationSettings
 
 FILE = "fault.py"
 MEGABYTE = 10**6
@@ -53,3 +56,28 @@ def test_an_output_of_twenty_megabytes_is_handed_out(registered):
     done = registered.finished(registered.execute("fault.grown", size=20 * MEGABYTE))
     assert done.outputs["o0"] == "x" * 20 * MEGABYTE
     assert done.node_executions["n0"].outputs["o0"] == "x" * 20 * MEGABYTE
+
+
+def test_a_workflow_of_five_megabytes_registers_and_runs(machine):
+    images = ImageConfig.auto(img_name="localhost/sample:1")
+    settings = SerializationSettings(images, project="flytesnacks", domain="development", version="v1")
+    words = Workflow(name="fault.words")
+    node = words.add_entity(
+        reference_task("flytesnacks", "development", "fault.length", "v1")(length),
+        text="x" * 5 * MEGABYTE,
+        x=1,
+    )
+    words.add_workflow_output("o0", node.outputs["o0"])
+    machine.register(FILE)
+    machine.remote.register_workflow(words, settings, version="v1")
+    assert machine.finished(machine.execute("fault.words")).outputs["o0"] == 5 * MEGABYTE + 1
+
+
+def test_two_hundred_submissions_at_once_all_run(registered):
+    plan = registered.remote.fetch_launch_plan(name="fault.one", version="v1")
+    with ThreadPoolExecutor(200) as pool:
+        started = list(pool.map(lambda x: registered.remote.execute(plan, inputs={"x": x}), range(200)))
+    assert [registered.finished(one.id.name).outputs["o0"] for one in started] == list(range(1, 201))
+
+
+def length(text: str, x: int) -> int: ...

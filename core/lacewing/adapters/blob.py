@@ -5,11 +5,12 @@ A write goes to a neighbour first and is renamed into place, so a reader sees al
 
 import asyncio
 import contextlib
+import errno
 import os
 import uuid
 from pathlib import Path
 
-from lacewing.errors import TaskError, TransientError
+from lacewing.errors import LacewingError, TaskError, TransientError
 
 _INLINE = 1 << 20
 
@@ -27,7 +28,7 @@ class LocalBlobStore:
         except FileNotFoundError:
             raise
         except OSError as error:
-            raise TransientError(f"cannot read {uri}: {error.strerror}") from error
+            raise _refusal("read", uri, error) from error
 
     async def write(self, uri: str, data: bytes) -> None:
         """Store the file, and the folders above it."""
@@ -42,18 +43,28 @@ class LocalBlobStore:
             return local_path(uri).stat().st_size
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            raise _refusal("read", uri, error) from error
 
 
 def local_path(uri: str) -> Path:
-    """The path that a bare or a `file://` URI names. Any other scheme is a TaskError."""
+    """The path that a bare or a `file://` URI names. Any other scheme, and a way back up, is a TaskError."""
     path = uri.removeprefix("file://")
-    if not path.startswith("/"):
+    if not path.startswith("/") or ".." in path.split("/") or "\0" in path:
         raise TaskError(f"{uri!r} is no file of this machine; the store here holds absolute paths")
     return Path(path)
 
 
+def _refusal(verb: str, path: object, error: OSError) -> LacewingError:
+    """The error to raise: a name that no file can have never becomes one by waiting."""
+    message = f"cannot {verb} {path}: {error.strerror}"
+    if error.errno in (errno.ENAMETOOLONG, errno.EINVAL, errno.ENOTDIR, errno.EISDIR):
+        return TaskError(message, code="BadPath")
+    return TransientError(message, delay=5.0)
+
+
 def _write(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    temporary = path.with_name(f".{uuid.uuid4().hex}")
     try:
         try:
             temporary.write_bytes(data)
@@ -64,4 +75,4 @@ def _write(path: Path, data: bytes) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        raise TransientError(f"cannot write {path}: {error.strerror}", delay=5.0) from error
+        raise _refusal("write", path, error) from error

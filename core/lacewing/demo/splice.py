@@ -9,6 +9,7 @@ from pathlib import Path
 from lacewing.errors import ConfigError
 
 _CHUNK = 1 << 16
+_FIRST_WORD_SECONDS = 20.0
 
 
 @contextlib.asynccontextmanager
@@ -23,7 +24,7 @@ async def serve_spliced(
         assert own is not None
         connections.add(own)
         with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            first = await reader.readexactly(3)
+            first = await asyncio.wait_for(reader.readexactly(3), _FIRST_WORD_SECONDS)
             backend = grpc_socket if first == b"PRI" else http_socket
             await _splice(first, reader, writer, backend)
         writer.close()
@@ -75,8 +76,11 @@ async def _connect(backend: Path) -> socket.socket:
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(_CHUNK):
-        writer.write(data)
-        await writer.drain()
-    if writer.can_write_eof():
-        writer.write_eof()
+    try:
+        while data := await reader.read(_CHUNK):
+            writer.write(data)
+            await writer.drain()
+    finally:
+        # One that was reset has ended too: the other side must learn of it.
+        with contextlib.suppress(OSError):
+            writer.write_eof()

@@ -13,13 +13,14 @@ import grpc
 import structlog
 from google.protobuf import any_pb2, message_factory
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import DecodeError
 from google.rpc import code_pb2, status_pb2
 from grpc import aio
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from grpc_status import rpc_status
 
-from lacewing.errors import LacewingError, RequestError
+from lacewing.errors import InvalidArgument, LacewingError, RequestError, TransientError, Unavailable
 
 log = structlog.get_logger(__name__)
 _MESSAGE_LIMIT = 32_000
@@ -66,6 +67,9 @@ async def invoke(rpc: Rpc, request: Any, call: Call) -> Any:
         return await rpc(request, call)
     except RequestError:
         raise
+    except TransientError as error:
+        log.warning("not now", request_id=call.request_id, reason=error.message)
+        raise Unavailable(error.message) from error
     except LacewingError as error:
         log.warning("request failed", request_id=call.request_id, code=error.code, reason=error.message)
         raise RequestError(f"{error.code}: {error.message}") from error
@@ -122,7 +126,7 @@ def grpc_server(services: Mapping[ServiceDescriptor, object], meter: Meter = unm
 
 
 def _handler(method: MethodDescriptor, rpc: Rpc, meter: Meter) -> Any:
-    async def answer(request: Any, context: Any) -> Any:
+    async def answer(data: bytes, context: Any) -> Any:
         metadata = dict(context.invocation_metadata() or ())
         call = Call(
             context.peer(),
@@ -132,15 +136,21 @@ def _handler(method: MethodDescriptor, rpc: Rpc, meter: Meter) -> Any:
             is_flytekit=metadata.get("accept") == "application/grpc",
         )
         try:
-            return await invoke_metered(method, rpc, request, call, meter)
+            return await invoke_metered(method, rpc, _read(request_type, data), call, meter)
         except RequestError as error:
             status = rpc_status.to_status(status_of(error))
             context.set_trailing_metadata(status.trailing_metadata)
             await context.abort(status.code, status.details)
 
     request_type = message_factory.GetMessageClass(method.input_type)
+    # Reading the request is ours: what grpc's own reader raises would be UNKNOWN.
     return grpc.unary_unary_rpc_method_handler(
-        answer,
-        request_deserializer=request_type.FromString,
-        response_serializer=lambda message: message.SerializeToString(),
+        answer, response_serializer=lambda message: message.SerializeToString()
     )
+
+
+def _read(kind: Any, data: bytes) -> Any:
+    try:
+        return kind.FromString(data)
+    except DecodeError as error:
+        raise InvalidArgument(f"the request is no {kind.DESCRIPTOR.full_name}: {error}") from error

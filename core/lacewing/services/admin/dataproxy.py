@@ -19,6 +19,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from lacewing.errors import AlreadyExists, InvalidArgument, NotFound, ResourceExhausted
 from lacewing.ports import BlobStore
+from lacewing.services.admin.rows import check_path
 from lacewing.services.admin.signer import Signer
 from lacewing.services.admin.views import Views
 from lacewing.services.admin.words import id_text
@@ -64,8 +65,8 @@ class DataProxy:
         folder = request.filename_root or base64.b32encode(request.content_md5).decode()
         file = request.filename or "".join(secrets.choice(_ALPHABET) for _ in range(_NAME_LENGTH))
         parts = [request.project, request.domain, folder, file]
-        if any(part in (".", "..") or "\0" in part for one in parts for part in one.split("/")):
-            raise InvalidArgument("names of projects, folders and files may not hold '..' or NUL")
+        for name, part in zip(("project", "domain", "filename_root", "filename"), parts, strict=True):
+            check_path(name, part)
         return "/".join([self._root, "uploads", *parts])
 
     async def CreateDownloadLocation(

@@ -29,6 +29,7 @@ from lacewing.services.admin.rows import (
     check_identifier,
     check_place,
     check_whole,
+    closure_uri,
     entity_columns,
     find,
     get_entity,
@@ -104,9 +105,7 @@ class Registration:
             raise InvalidArgument(prefix + error.message) from error
         closure = workflow_pb2.WorkflowClosure(compiled_workflow=compiled)
         digest = _digest(compiled)
-        uri = "/".join(
-            [self._root, "metadata/admin", *entity_columns(request.id).values(), digest.hex()[:16]]
-        )
+        uri = closure_uri(self._root, request.id, digest)
         await self._blobs.write(uri, closure.SerializeToString())
         values = {
             "remote_closure_identifier": uri,

@@ -1,5 +1,6 @@
 """What several parts of admin share: times as text, rows by identifier, the check of project and domain."""
 
+import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +14,7 @@ from lacewing.errors import InvalidArgument, NotFound
 from lacewing.services import db
 
 DOMAINS = ("development", "staging", "production")
+_LONGEST_PART, _LONGEST_PATH = 255, 1024
 _FORM = "%Y-%m-%dT%H:%M:%S.%fZ"
 _NAMES = {
     identifier_pb2.TASK: "TASK",
@@ -90,6 +92,22 @@ def check_identifier(identifier: identifier_pb2.Identifier, kind: int) -> None:
     for name, value in entity_columns(identifier).items():
         if not value:
             raise InvalidArgument(f"missing {name}")
+
+
+def closure_uri(root: str, identifier: identifier_pb2.Identifier, digest: bytes) -> str:
+    """Where a workflow's closure is kept. A name may be too long, or too odd, to be part of a path."""
+    named = hashlib.sha256("\n".join(entity_columns(identifier).values()).encode() + digest)
+    return f"{root}/metadata/admin/{named.hexdigest()}"
+
+
+def check_path(name: str, value: str) -> None:
+    """The value can be part of a file's path, and stays where it is put; raises InvalidArgument."""
+    parts = value.split("/")
+    if not value.isprintable() or "." in parts or ".." in parts:
+        raise InvalidArgument(f"{name} {value!r} may not hold '..', '.' or what cannot be printed")
+    longest = max(len(part.encode()) for part in parts)
+    if longest > _LONGEST_PART or len(value) > _LONGEST_PATH:
+        raise InvalidArgument(f"{name} is too long: at most {_LONGEST_PART} bytes between its slashes")
 
 
 def check_whole(request: Any) -> None:

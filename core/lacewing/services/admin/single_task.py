@@ -22,7 +22,7 @@ from lacewing.services import db
 from lacewing.services.admin.descriptions import note_named_entity
 from lacewing.services.admin.launch_plan import expected_inputs
 from lacewing.services.admin.named import WRAPPER_PREFIX
-from lacewing.services.admin.rows import entity_columns, find, now_text
+from lacewing.services.admin.rows import closure_uri, entity_columns, find, now_text
 
 WORKFLOW, LAUNCH_PLAN = identifier_pb2.WORKFLOW, identifier_pb2.LAUNCH_PLAN
 _NODE_ID_LENGTH = 63
@@ -45,7 +45,7 @@ class SingleTasks:
         identifier = identifier_pb2.Identifier(resource_type=WORKFLOW, **names)
         compiled = compile_workflow(wrapper(identifier, compiled_task), [compiled_task])
         digest = _digest(compiled)
-        uri = "/".join([self._root, "metadata/admin", *names.values(), digest.hex()[:16]])
+        uri = closure_uri(self._root, identifier, digest)
         closure = workflow_pb2.WorkflowClosure(compiled_workflow=compiled)
         await self._blobs.write(uri, closure.SerializeToString())
         return await self._database.write(lambda c: _save(c, names, identifier, compiled, digest, uri))
