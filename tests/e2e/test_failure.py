@@ -1,10 +1,9 @@
 """Workflows whose tasks misbehave: a user learns what went wrong, and nothing hangs."""
 
-import contextlib
-from pathlib import Path
 from typing import Any
 
 import pytest
+from machine import processes
 
 FILE = "fault.py"
 USER, SYSTEM = 1, 2
@@ -80,14 +79,3 @@ def test_a_running_task_is_terminated_with_its_cause(machine, finished, tmp_path
 
 def test_no_process_of_a_task_is_left(machine, finished):
     machine.until(lambda: len(processes(str(machine.home / "cluster"))) <= 1)
-
-
-def processes(argument: str) -> list[str]:
-    """Ids of processes with an argument that begins so: a fork server, and what it forked."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            arguments = (folder / "cmdline").read_bytes().split(b"\0")
-            if any(one.startswith(argument.encode()) for one in arguments):
-                found.append(folder.name)
-    return found

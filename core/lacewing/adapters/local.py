@@ -121,7 +121,10 @@ class LocalCluster:
         annotations["lacewing.dev/log"] = str(folder.log)
         if self._log_uri is not None:
             annotations["lacewing.dev/log-uri"] = self._log_uri(manifest)
-        folder.begin(manifest)
+        try:
+            folder.begin(manifest)
+        except OSError as error:
+            raise TransientError(f"cannot write {folder.path}: {error.strerror}", delay=5.0) from error
         pod = self._add(manifest, folder)
         self._waiting.append(pod)
         self._pump()
@@ -289,7 +292,10 @@ class LocalCluster:
 
     def _end(self, pod: _Pod, status: dict[str, Any]) -> None:
         if not pod.deleted:
-            pod.folder.finish({**pod.manifest, "status": status})
+            try:
+                pod.folder.finish({**pod.manifest, "status": status})
+            except OSError as error:
+                log.warning("an end is known until the next start only", pod=pod.id, reason=error.strerror)
             self._ended[pod.key] = {**pod.manifest, "status": status}
             if len(self._ended) > _ENDED_IN_MEMORY:
                 self._ended.popitem(last=False)

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event
+from sqlalchemy.exc import OperationalError
 
-from lacewing.errors import ConfigError
+from lacewing.errors import ConfigError, TransientError
 
 T = TypeVar("T")
 metadata = MetaData()
@@ -43,6 +44,14 @@ def open_engine(url: str) -> Engine:
     return engine
 
 
+def _not_now(error: OperationalError) -> TransientError:
+    """A full disk, a lock that is held for long, a file that may not be written: none need stay so."""
+    first, at = error, error.__context__
+    while at is not None:
+        first, at = at if isinstance(at, OperationalError) else first, at.__context__
+    return TransientError(f"the database cannot be used: {first.orig}", delay=2.0)
+
+
 class _Write:
     """One function that waits for the next commit, and the caller that waits for it."""
 
@@ -57,6 +66,9 @@ class _Write:
         try:
             with connection.begin_nested():
                 self.result = self.function(connection)
+        except OperationalError:
+            # SQLite may have undone the whole transaction with it: nobody's writes are sure any more.
+            raise
         except Exception as error:
             self.error = error
 
@@ -69,7 +81,8 @@ class _Write:
         if self.future.done():
             return
         if self.error is not None:
-            self.future.set_exception(self.error)
+            error = self.error
+            self.future.set_exception(_not_now(error) if isinstance(error, OperationalError) else error)
         else:
             self.future.set_result(self.result)
 
@@ -93,8 +106,11 @@ class Database:
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._read, function)
 
     def _read(self, function: Callable[[Connection], T]) -> T:
-        with self.engine.connect().execution_options(reader=True) as connection:
-            return function(connection)
+        try:
+            with self.engine.connect().execution_options(reader=True) as connection:
+                return function(connection)
+        except OperationalError as error:
+            raise _not_now(error) from error
 
     async def write(self, function: Callable[[Connection], T]) -> T:
         """The result of `function`, once its writes are committed."""

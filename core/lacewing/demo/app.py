@@ -40,6 +40,7 @@ from lacewing.engine.contexts import EXECUTION_LABEL, NODE_LABEL
 from lacewing.engine.effects import Effects
 from lacewing.engine.files import RunFiles
 from lacewing.engine.loop import Loop
+from lacewing.errors import TransientError
 from lacewing.hooks.loader import load_plugins
 from lacewing.model.ids import RunKey
 from lacewing.model.task import Manifest
@@ -230,8 +231,11 @@ async def _follow_pods(cluster: LocalCluster, loop: Loop) -> None:
 
 async def _resync(runs: SqlRunStore, loop: Loop) -> None:
     while True:
-        for key in await runs.live():
-            loop.wake_fresh(key)
+        try:
+            for key in await runs.live():
+                loop.wake_fresh(key)
+        except TransientError as error:
+            log.warning("runs cannot be listed", reason=error.message)
         await asyncio.sleep(_RESYNC_SECONDS)
 
 

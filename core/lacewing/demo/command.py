@@ -17,6 +17,7 @@ from rich.console import Console
 from lacewing.adapters.local_log import LocalLogs
 from lacewing.demo.app import demo
 from lacewing.demo.display import print_logs, run_and_follow
+from lacewing.demo.journal import keep_journal
 from lacewing.demo.settings import DemoSettings, home, load_settings
 from lacewing.errors import ConfigError
 
@@ -124,6 +125,7 @@ def _fail(message: str) -> NoReturn:
 
 
 async def _serve(settings: DemoSettings) -> None:
+    keep_journal()
     folder = home()
     over = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
