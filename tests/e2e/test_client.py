@@ -3,6 +3,7 @@
 import datetime
 import json
 import shutil
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,19 @@ def test_a_missing_input_is_refused_by_its_name(machine):
     assert done.returncode != 0
     assert "StatusCode.INVALID_ARGUMENT" in done.stdout
     assert "expected_inputs x missing" in done.stdout
+
+
+def looks(machine) -> float:
+    """How often an execution was asked for over gRPC."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{machine.port}/metrics") as page:
+        lines = page.read().decode().splitlines()
+    found = [line for line in lines if line.startswith("grpc_server_handled_total{")]
+    return sum(float(line.split()[-1]) for line in found if '"GetExecution"' in line)
+
+
+def test_who_waits_learns_of_the_end_at_the_second_look(machine):
+    shutil.copy(WORKFLOWS / FILE, machine.folder / FILE)
+    before = looks(machine)
+    done = machine.pyflyte("run", "--remote", "--wait", FILE, "w_choices", "--x", "7", "--c", "red")
+    assert "has succeeded" in done.stdout, done.stdout + done.stderr
+    assert looks(machine) == before + 2

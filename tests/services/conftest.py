@@ -1,7 +1,8 @@
 """A server of all services on real sockets, without an engine: gRPC and HTTP on ports of their own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,14 +52,22 @@ def hold_seconds() -> float:
 
 
 @pytest.fixture
-async def served(tmp_path: Path, platform: Platform, hold_seconds: float) -> AsyncIterator[Served]:
+def clock() -> Callable[[], float]:
+    """The clock by which the pace of callers is judged."""
+    return time.monotonic
+
+
+@pytest.fixture
+async def served(
+    tmp_path: Path, platform: Platform, hold_seconds: float, clock: Callable[[], float]
+) -> AsyncIterator[Served]:
     engine = open_engine(f"sqlite:///{tmp_path}/db")
     metadata.create_all(engine)
     database, root = Database(engine), str(tmp_path / "store")
     await seed(database)
     signer = Signer(b"secret", lambda: "http://localhost")
     news = News()
-    holding = Holding(news, hold_seconds)
+    holding = Holding(news, hold_seconds, clock)
     services = admin_services(
         database, LocalBlobStore(), SqlRunStore(database), root, signer, platform, news, holding
     )

@@ -57,9 +57,11 @@ async def _splice(
     inner_reader, inner_writer = await asyncio.open_unix_connection(
         sock=await _connect(backend), limit=_CHUNK
     )
-    inner_writer.write(first)
-    await asyncio.gather(_copy(reader, inner_writer), _copy(inner_reader, writer), return_exceptions=True)
-    inner_writer.close()
+    try:
+        inner_writer.write(first)
+        await asyncio.gather(_copy(reader, inner_writer), _copy(inner_reader, writer), return_exceptions=True)
+    finally:
+        inner_writer.close()
 
 
 async def _connect(backend: Path) -> socket.socket:
