@@ -73,7 +73,7 @@ async def test_a_bad_identifier_is_refused_in_words_that_name_it(
 
 async def test_what_was_never_registered_is_not_found(registration: Registration):
     identifier = identifier_pb2.Identifier(project="p", domain="d", name="n", version="v")
-    with pytest.raises(NotFound, match='missing entity of type TASK with identifier project:"p" domain:"d"'):
+    with pytest.raises(NotFound, match=r'missing entity of type TASK with identifier project:"p" domain:"d"'):
         await registration.GetTask(common_pb2.ObjectGetRequest(id=identifier), CALL)
 
 
@@ -326,3 +326,48 @@ async def test_a_resource_is_named_once(registration: Registration):
     task = asking(requests=amounts({"CPU": "1"}) * 2)
     with pytest.raises(InvalidArgument, match=r"can't specify CPU limit for task .* multiple times"):
         await registration.CreateTask(task, CALL)
+
+
+def workflow_named(name: str) -> admin_workflow_pb2.WorkflowCreateRequest:
+    wanted = admin_workflow_pb2.WorkflowCreateRequest()
+    wanted.id.resource_type, wanted.id.name, wanted.id.version = identifier_pb2.WORKFLOW, name, "v1"
+    wanted.id.project, wanted.id.domain = "flytesnacks", "development"
+    return wanted
+
+
+async def test_a_workflow_needs_its_tasks_and_launch_plans_registered_those_of_sub_workflows_too(
+    registration: Registration,
+):
+    inner, outer = workflow_named("inner"), workflow_named("outer")
+    inner.spec.template.nodes.add(id="n0").task_node.reference_id.CopyFrom(request().id)
+    inner.spec.template.id.CopyFrom(inner.id)
+    outer.spec.template.nodes.add(id="n0").workflow_node.sub_workflow_ref.CopyFrom(inner.id)
+    outer.spec.sub_workflows.append(inner.spec.template)
+    with pytest.raises(InvalidArgument, match=r'missing entity of type TASK with identifier .*name:"probe"'):
+        await registration.CreateWorkflow(outer, CALL)
+    await registration.CreateTask(request(), CALL)
+    await registration.CreateWorkflow(inner, CALL)
+    plan = identifier_pb2.Identifier()
+    plan.CopyFrom(inner.id)
+    plan.resource_type = identifier_pb2.LAUNCH_PLAN
+    outer.spec.template.nodes.add(id="n1").workflow_node.launchplan_ref.CopyFrom(plan)
+    with pytest.raises(InvalidArgument, match=r'missing entity of type LAUNCH_PLAN .*name:"inner"'):
+        await registration.CreateWorkflow(outer, CALL)
+    asked = launch_plan_pb2.LaunchPlanCreateRequest(id=plan)
+    asked.spec.workflow_id.CopyFrom(inner.id)
+    await registration.CreateLaunchPlan(asked, CALL)
+    give = outer.spec.template.nodes[1].inputs.add(var="unknown")
+    give.binding.scalar.primitive.integer = 1
+    with pytest.raises(InvalidArgument, match=r"Variable \[unknown\] not found on node \[n1\]"):
+        await registration.CreateWorkflow(outer, CALL)
+
+
+async def test_a_workflow_that_compiles_and_cannot_be_run_yet_is_refused_by_its_node(
+    registration: Registration,
+):
+    wanted = workflow_named("gated")
+    wanted.spec.template.nodes.add(id="n0").gate_node.sleep.duration.seconds = 1
+    with pytest.raises(
+        InvalidArgument, match="node 'n0' is a gate_node, and this server does not run those yet"
+    ):
+        await registration.CreateWorkflow(wanted, CALL)

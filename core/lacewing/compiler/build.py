@@ -1,223 +1,208 @@
 """Templates in, a compiled closure out: checked, with start and end nodes, edges and sorted ids. Pure.
 
-Rules: propeller.md, sections 1.1 to 1.3. The result is deterministic, since a digest of it tells whether a
-workflow is registered again. Only task nodes compile; every other kind is refused by name.
+Rules: propeller.md, sections 1.1 to 1.3 and 1.9. The result is deterministic, since a digest of it tells
+whether a workflow is registered again. What the closure holds:
+
+- `primary`, and `sub_workflows`: those that nodes lead to, each once, in the order in which they were given;
+- `tasks`: those that nodes name, each once, sorted; `launch_plans` stays empty;
+- in each workflow `template.nodes`: the start and the end node, then the others as given. A branch's arms
+  stay inside of it, under their full ids; the failure node stays in `template.failure_node`. Every promise
+  names its node;
+- `connections`: both ways for nodes, upstream only for arms and the failure node: whom they read. A branch
+  comes after all that its arms read.
 """
 
-import re
-from collections import defaultdict
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from flyteidl.core import compiler_pb2, identifier_pb2, tasks_pb2, workflow_pb2
+from flyteidl.core import compiler_pb2, workflow_pb2
 
-from lacewing.compiler.bindings import Interfaces, Variables, check_bindings, promises
-from lacewing.compiler.problems import CompileError, Problems
-from lacewing.errors import InvalidArgument, TaskError
+from lacewing.compiler.bindings import check_bindings
+from lacewing.compiler.branches import check_branch, collision, name_arms
+from lacewing.compiler.connections import Connections, walk
+from lacewing.compiler.nodes import (
+    Known,
+    LaunchPlanInterface,
+    NodeOutputs,
+    aliased,
+    check_variables,
+    index_tasks,
+    interface_of,
+    read_variables,
+)
+from lacewing.compiler.problems import CompileError, Problem, Problems
+from lacewing.compiler.requirements import (
+    Key,
+    arms,
+    identifier_key,
+    references,
+)
+from lacewing.compiler.task import bad_quantities
+from lacewing.compiler.types import Types
 from lacewing.model.ids import END_NODE, START_NODE
-from lacewing.pods import quantity
-
-_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
-Key = tuple[str, str, str, str]
-
-
-def identifier_key(identifier: identifier_pb2.Identifier) -> Key:
-    """Project, domain, name, version."""
-    return identifier.project, identifier.domain, identifier.name, identifier.version
-
-
-def compile_task(template: tasks_pb2.TaskTemplate) -> compiler_pb2.CompiledTask:
-    """The checked task. Raises InvalidArgument that names what is wrong."""
-    if template.HasField("container"):
-        container = template.container
-        if not container.image:
-            raise InvalidArgument("missing image")
-        speaks = template.interface.inputs.variables or template.interface.outputs.variables
-        if speaks and not container.command and not container.args:
-            raise InvalidArgument("a task with inputs or outputs needs a command or args")
-        for entry in [*container.resources.requests, *container.resources.limits]:
-            try:
-                quantity(entry.value)
-            except TaskError as error:
-                kind = tasks_pb2.Resources.ResourceName.Name(entry.name)
-                raise InvalidArgument(
-                    f"Parsing of {kind} request failed for value {entry.value}: {error.message}"
-                ) from error
-    if template.HasField("k8s_pod"):
-        for container in template.k8s_pod.pod_spec.fields["containers"].list_value.values:
-            name = container.struct_value.fields["name"].string_value
-            if not _LABEL.match(name):
-                raise InvalidArgument(f"container name {name!r} is no DNS-1123 label")
-    return compiler_pb2.CompiledTask(template=template)
-
-
-def required_tasks(template: workflow_pb2.WorkflowTemplate) -> list[identifier_pb2.Identifier]:
-    """The tasks that the workflow's nodes name, each once, sorted."""
-    found = {
-        identifier_key(node.task_node.reference_id): node.task_node.reference_id
-        for node in template.nodes
-        if node.WhichOneof("target") == "task_node"
-    }
-    return [found[key] for key in sorted(found)]
 
 
 def compile_workflow(
-    template: workflow_pb2.WorkflowTemplate, tasks: Iterable[compiler_pb2.CompiledTask]
+    template: workflow_pb2.WorkflowTemplate,
+    tasks: Iterable[compiler_pb2.CompiledTask],
+    sub_workflows: Sequence[workflow_pb2.WorkflowTemplate] = (),
+    launch_plans: Iterable[LaunchPlanInterface] = (),
 ) -> compiler_pb2.CompiledWorkflowClosure:
-    """The compiled closure of a workflow over registered tasks. Raises CompileError with every problem."""
-    known = {identifier_key(task.template.id): task for task in tasks}
-    primary, problems = _Workflow(template, known).compile()
+    """The compiled closure, over what `requirements` asked for. Raises CompileError with every problem."""
+    problems = Problems()
+    own = {identifier_key(template.id): template}
+    known = Known(
+        index_tasks((task.template for task in tasks), problems),
+        {**_index_workflows(sub_workflows, problems), **own},
+        {identifier_key(plan.id): plan for plan in launch_plans},
+        own,
+    )
+    closure = compiler_pb2.CompiledWorkflowClosure()
+    for key in _inside(known, template, problems):
+        found, workflow = Problems(), known.workflows[key]
+        place = closure.primary if key in own else closure.sub_workflows.add()
+        _Workflow(place, replace(known, own={**own, key: workflow}), found).compile(workflow)
+        problems += found if key in own else [_in_words(problem, workflow) for problem in found]
     if problems:
         raise CompileError(problems)
-    used = [known[identifier_key(task)] for task in required_tasks(template)]
-    return compiler_pb2.CompiledWorkflowClosure(primary=primary, tasks=used)
+    used = sorted(key for kind, key in known.interfaces if kind == "task")
+    closure.tasks.extend(compiler_pb2.CompiledTask(template=known.tasks[key]) for key in used)
+    return closure
+
+
+def _index_workflows(
+    sub_workflows: Iterable[workflow_pb2.WorkflowTemplate], problems: Problems
+) -> dict[Key, workflow_pb2.WorkflowTemplate]:
+    found: dict[Key, workflow_pb2.WorkflowTemplate] = {}
+    for workflow in sub_workflows:
+        key = identifier_key(workflow.id)
+        if key in found:
+            text = "Trying to insert two nodes with the same id."
+            problems.add("DuplicateId", ":".join(key), text)
+        found[key] = workflow
+    return found
+
+
+def _inside(known: Known, template: workflow_pb2.WorkflowTemplate, problems: Problems) -> list[Key]:
+    """The workflow and those inside of it, as they came; notes one inside of itself.
+
+    A workflow that starts itself by a launch plan is not inside of itself.
+    """
+    names = {key: list(references(one)) for key, one in known.workflows.items()}
+    primary = identifier_key(template.id)
+    cycle, seen = walk(primary, lambda key: [other for _, other in names[key] if other in names])
+    if cycle:
+        place = next(node_id for node_id, other in names[cycle[-2]] if other == cycle[-1])
+        path = ">".join(":".join(key) for key in cycle)
+        problems.add("CycleDetected", place, f"A workflow may not be inside of itself [{path}].")
+    return [primary, *(key for key in known.workflows if key in seen and key != primary)]
+
+
+def _in_words(problem: Problem, workflow: workflow_pb2.WorkflowTemplate) -> Problem:
+    return replace(problem, description=f"{problem.description} In sub-workflow [{workflow.id.name}].")
 
 
 class _Workflow:
-    """One workflow while it is compiled."""
+    """One workflow while it is compiled, in the place where it will be kept."""
 
-    def __init__(
-        self, template: workflow_pb2.WorkflowTemplate, tasks: dict[Key, compiler_pb2.CompiledTask]
-    ) -> None:
-        self.template = workflow_pb2.WorkflowTemplate()
-        self.template.CopyFrom(template)
-        self.tasks = tasks
-        self.problems = Problems()
+    def __init__(self, place: compiler_pb2.CompiledWorkflow, known: Known, problems: Problems) -> None:
+        self.place, self.template = place, place.template
+        self.known, self.problems = known, problems
         self.nodes: dict[str, workflow_pb2.Node] = {}
-        self.upstream: defaultdict[str, set[str]] = defaultdict(set)
-        self.downstream: defaultdict[str, set[str]] = defaultdict(set)
+        self.outputs = NodeOutputs(self.nodes, known, problems)
+        self.connections = Connections()
 
-    def compile(self) -> tuple[compiler_pb2.CompiledWorkflow, Problems]:
-        """The compiled workflow and what is wrong with it."""
-        if not self.template.nodes:
-            self.problems.add("NoNodesFound", START_NODE, "The workflow has no nodes.")
-            return compiler_pb2.CompiledWorkflow(), self.problems
-        for node in self.template.nodes:
-            if node.id not in (START_NODE, END_NODE):
-                self.nodes.setdefault(node.id, node)
-        interfaces = self._interfaces()
-        for node in self.nodes.values():
-            self._check_node(node, interfaces)
-        wanted = self.template.interface.outputs.variables
-        check_bindings(END_NODE, self.template.outputs, wanted, interfaces, self.problems)
-        self._connect()
-        self._walk()
-        return self._compiled(), self.problems
-
-    def _interfaces(self) -> Interfaces:
-        found: dict[str, Variables] = {START_NODE: self.template.interface.inputs.variables}
-        for node in self.nodes.values():
-            task = self._task(node)
-            if task is not None:
-                found[node.id] = self._aliased(node, task.template.interface.outputs.variables)
-            elif node.WhichOneof("target") is None:
-                found[node.id] = {}
-        return found
-
-    def _aliased(self, node: workflow_pb2.Node, outputs: Variables) -> Variables:
-        renamed = dict(outputs)
-        seen: set[str] = set()
-        for alias in node.output_aliases:
-            if alias.alias in seen:
-                self.problems.add("DuplicateAlias", node.id, f"Alias [{alias.alias}] is used twice.")
-            elif alias.var not in outputs:
-                self.problems.add("ParameterNotBound", node.id, f"Parameter not bound [{alias.var}].")
-            else:
-                renamed[alias.alias] = renamed.pop(alias.var)
-            seen.add(alias.alias)
-        return renamed
-
-    def _task(self, node: workflow_pb2.Node) -> compiler_pb2.CompiledTask | None:
-        if node.WhichOneof("target") != "task_node":
-            return None
-        return self.tasks.get(identifier_key(node.task_node.reference_id))
-
-    def _check_node(self, node: workflow_pb2.Node, interfaces: Interfaces) -> None:
-        kind = node.WhichOneof("target")
-        if kind is None:
-            self.problems.add("ValueRequired", node.id, "Value required [Target].")
+    def compile(self, template: workflow_pb2.WorkflowTemplate) -> None:
+        """Fill the place; what is there is of no use where problems were noted."""
+        name = ":".join(identifier_key(template.id))
+        if not template.nodes:
+            self.problems.add("NoNodesFound", name, f"Can't find any nodes in workflow [{name}].")
             return
-        if kind != "task_node":
-            text = f"Nodes of kind [{kind}] are not supported yet."
-            self.problems.add("WorkflowBuildError", node.id, text)
-            return
-        task = self._task(node)
-        if task is None:
-            name = ":".join(identifier_key(node.task_node.reference_id))
-            self.problems.add("TaskReferenceNotFound", node.id, f"Referenced task [{name}] not found.")
-            return
-        wanted = task.template.interface.inputs.variables
-        check_bindings(node.id, node.inputs, wanted, interfaces, self.problems)
-
-    def _connect(self) -> None:
+        self._copy(template)
+        inputs, outputs = (getattr(template.interface, side).variables for side in ("inputs", "outputs"))
+        check_variables(inputs, START_NODE, self.problems)
+        check_variables(outputs, END_NODE, self.problems)
+        self.outputs[START_NODE] = read_variables(inputs)
         for node in self.nodes.values():
-            before = set(node.upstream_node_ids)
-            for binding in node.inputs:
-                for promise in promises(binding.binding):
-                    promise.node_id = promise.node_id or START_NODE
-                    before.add(promise.node_id)
-            del node.upstream_node_ids[:]
-            for other in sorted(before):
-                if other != START_NODE and other not in self.nodes:
-                    text = f"Referenced node [{other}] not found."
-                    self.problems.add("NodeReferenceNotFound", node.id, text)
-                    continue
-                self._edge(other, node.id)
-                if other != START_NODE:
-                    # flytekit looks each of these up among the workflow's own nodes.
-                    node.upstream_node_ids.append(other)
-        for binding in self.template.outputs:
-            for promise in promises(binding.binding):
-                promise.node_id = promise.node_id or START_NODE
-                if promise.node_id == START_NODE or promise.node_id in self.nodes:
-                    self._edge(promise.node_id, END_NODE)
-        for node_id in self.nodes:
-            if not self.upstream[node_id]:
-                self._edge(START_NODE, node_id)
-            if not self.downstream[node_id]:
-                self._edge(node_id, END_NODE)
+            self._check_node(node)
+        if template.HasField("failure_node"):
+            self._check_failure_node(self.template.failure_node)
+        self._check_end(read_variables(outputs))
+        self.connections.adopt_orphans(self.nodes)
+        self.connections.check(self.nodes, self.problems)
+        if not self.nodes and not self.problems:
+            text = f"Can't find a node to start executing Workflow [{name}]."
+            self.problems.add("NoEntryNodeFound", name, text)
+        self.connections.write(self.place.connections)
 
-    def _edge(self, before: str, after: str) -> None:
-        self.upstream[after].add(before)
-        self.downstream[before].add(after)
-
-    def _walk(self) -> None:
-        """Depth first from the start: a back edge is a cycle, what is left over is unreachable."""
-        done: set[str] = set()
-        path: list[str] = [START_NODE]
-        on_path = {START_NODE}
-        waiting = [iter(sorted(self.downstream[START_NODE]))]
-        while path:
-            after = next(waiting[-1], None)
-            if after is None:
-                done.add(path[-1])
-                on_path.discard(path.pop())
-                waiting.pop()
-            elif after in on_path:
-                cycle = ">".join([*path[path.index(after) :], after])
-                self.problems.add("CycleDetected", after, f"A cycle has been detected [{cycle}].")
-                return
-            elif after not in done:
-                path.append(after)
-                on_path.add(after)
-                waiting.append(iter(sorted(self.downstream[after])))
-        if lost := sorted(set(self.nodes) - done):
-            text = f"The Workflow contain unreachable nodes [{','.join(lost)}]."
-            self.problems.add("UnreachableNodes", START_NODE, text)
-
-    def _compiled(self) -> compiler_pb2.CompiledWorkflow:
-        start, end = workflow_pb2.Node(id=START_NODE), workflow_pb2.Node(id=END_NODE)
-        end.inputs.extend(self.template.outputs)
-        nodes = [start, end, *self.nodes.values()]
+    def _copy(self, template: workflow_pb2.WorkflowTemplate) -> None:
+        """The template with start and end before its nodes: a repeated one but once, arms under full ids."""
+        self.template.CopyFrom(template)
         del self.template.nodes[:]
-        self.template.nodes.extend(nodes)
-        compiled = compiler_pb2.CompiledWorkflow(template=self.template)
-        _fill(compiled.connections.upstream, self.upstream)
-        _fill(compiled.connections.downstream, self.downstream)
-        return compiled
+        self.template.nodes.add(id=START_NODE)
+        self.template.nodes.add(id=END_NODE)
+        inner: dict[str, workflow_pb2.Node] = {}
+        for node in template.nodes:
+            if not node.id:
+                self.problems.need("<node>", "Id")
+            elif node.id not in self.nodes and node.id not in (START_NODE, END_NODE):
+                copied = self.nodes[node.id] = self.template.nodes.add()
+                copied.CopyFrom(node)
+                name_arms(copied, inner, self.problems)
+        if template.HasField("failure_node"):
+            name_arms(self.template.failure_node, inner, self.problems)
+        for node_id in inner.keys() & self.nodes.keys():
+            collision(node_id, node_id, self.problems)
 
+    def _check_node(self, node: workflow_pb2.Node) -> None:
+        _ = self.outputs[node.id]
+        before = {other or START_NODE for other in node.upstream_node_ids}
+        before |= self._reads(node, self.outputs.inputs[node.id])
+        before |= self._check_arms(node)
+        del node.upstream_node_ids[:]
+        for other in sorted(before):
+            if other != START_NODE and other not in self.nodes:
+                text = f"Referenced node [{other}] not found."
+                self.problems.add("NodeReferenceNotFound", node.id, text)
+                continue
+            self.connections.add(other, node.id)
+            if other != START_NODE:
+                # flytekit looks each of these up among the workflow's own nodes.
+                node.upstream_node_ids.append(other)
 
-def _fill(target: Any, edges: dict[str, set[str]]) -> None:
-    for node_id in sorted(edges):
-        if edges[node_id]:
-            target[node_id].ids.extend(sorted(edges[node_id]))
+    def _check_failure_node(self, node: workflow_pb2.Node) -> None:
+        found = interface_of(node, self.known, self.outputs, self.problems)
+        aliased(node, found.outputs, self.problems)
+        node.upstream_node_ids.sort()
+        self.connections.upstream[node.id] |= self._reads(node, found.inputs) | self._check_arms(node)
+
+    def _check_arms(self, node: workflow_pb2.Node) -> set[str]:
+        """The nodes that the arms of a branch read, those of its arms' arms too; none for another kind."""
+        reads: set[str] = set()
+        for arm in arms(node):
+            inputs = interface_of(arm, self.known, self.outputs, self.problems).inputs
+            self.connections.upstream[arm.id] |= self._reads(arm, inputs)
+            arm.upstream_node_ids.sort()
+            reads |= self.connections.upstream[arm.id] | self._check_arms(arm)
+        return reads
+
+    def _reads(self, node: workflow_pb2.Node, wanted: Types | None) -> set[str]:
+        """The nodes whose values a node is given, after a look at all that it holds."""
+        bound = check_bindings(node.id, node.inputs, wanted, self.outputs, self.problems)
+        kind = node.WhichOneof("target")
+        if kind == "branch_node":
+            check_branch(node, bound.types, self.problems)
+        elif kind == "task_node":
+            for text in bad_quantities(node.task_node.overrides.resources):
+                self.problems.add("WorkflowBuildError", node.id, text)
+        timeout = node.metadata.timeout
+        if timeout.seconds < 0 or timeout.nanos < 0:
+            self.problems.add("SyntaxError", node.id, "Failed to parse element [node:metadata:timeout].")
+        return bound.sources
+
+    def _check_end(self, wanted: Types) -> None:
+        end = self.template.nodes[1]
+        bound = check_bindings(END_NODE, self.template.outputs, wanted, self.outputs, self.problems)
+        end.inputs.extend(self.template.outputs)
+        for source in bound.sources:
+            self.connections.add(source, END_NODE)

@@ -16,10 +16,13 @@ from sqlalchemy import Connection, Row
 from sqlalchemy.dialects.sqlite import insert
 
 from lacewing.adapters.sql import Database
-from lacewing.compiler.build import compile_task, compile_workflow, required_tasks
+from lacewing.compiler.build import compile_workflow
+from lacewing.compiler.nodes import LaunchPlanInterface
+from lacewing.compiler.requirements import Requirements, every_node, requirements
+from lacewing.compiler.task import compile_task
 from lacewing.errors import AlreadyExists, InvalidArgument, RequestError
+from lacewing.model.ids import END_NODE, START_NODE
 from lacewing.ports import BlobStore
-from lacewing.services import db
 from lacewing.services.admin.descriptions import save_description
 from lacewing.services.admin.difference import difference
 from lacewing.services.admin.launch_plan import check_launch_plan, expected_inputs, schedule_type
@@ -39,6 +42,8 @@ from lacewing.services.admin.rows import (
 )
 from lacewing.services.rpc import Call
 
+_SUPPORTED = {"task_node"}
+"""The kinds of nodes that the engine runs."""
 TASK, WORKFLOW, LAUNCH_PLAN = identifier_pb2.TASK, identifier_pb2.WORKFLOW, identifier_pb2.LAUNCH_PLAN
 
 
@@ -92,15 +97,11 @@ class Registration:
         template.id.CopyFrom(request.id)
         words = str(request.id).strip().replace("\n", " ").replace(": ", ":")
         prefix = f"failed to compile workflow for [{words}] with err: "
-        wanted = required_tasks(template)
-        rows = await self._database.read(lambda c: [find(c, db.tasks, entity_columns(one)) for one in wanted])
-        tasks = []
-        for identifier, row in zip(wanted, rows, strict=True):
-            if row is None:
-                raise InvalidArgument(prefix + missing(TASK, identifier))
-            tasks.append(task_pb2.TaskClosure.FromString(row.closure).compiled_task)
+        needed = requirements(template, request.spec.sub_workflows)
         try:
-            compiled = compile_workflow(template, tasks)
+            tasks, plans = await self._database.read(lambda c: _needed(c, needed))
+            compiled = compile_workflow(template, tasks, request.spec.sub_workflows, plans)
+            _check_supported(compiled)
         except InvalidArgument as error:
             raise InvalidArgument(prefix + error.message) from error
         closure = workflow_pb2.WorkflowClosure(compiled_workflow=compiled)
@@ -189,6 +190,41 @@ class Registration:
             return None
 
         return await self._database.write(save)
+
+
+def _needed(
+    connection: Connection, needed: Requirements
+) -> tuple[list[compiler_pb2.CompiledTask], list[LaunchPlanInterface]]:
+    """What a workflow's nodes name; raises InvalidArgument for what is not registered."""
+    tasks, plans = (
+        [_registered(connection, kind, one) for one in wanted]
+        for kind, wanted in ((TASK, needed.tasks), (LAUNCH_PLAN, needed.launch_plans))
+    )
+    closures = [launch_plan_pb2.LaunchPlanClosure.FromString(row.closure) for row in plans]
+    return (
+        [task_pb2.TaskClosure.FromString(row.closure).compiled_task for row in tasks],
+        [
+            LaunchPlanInterface(identifier, closure.expected_inputs, closure.expected_outputs)
+            for identifier, closure in zip(needed.launch_plans, closures, strict=True)
+        ],
+    )
+
+
+def _registered(connection: Connection, kind: int, identifier: identifier_pb2.Identifier) -> Row[Any]:
+    row = find(connection, TABLES[kind], entity_columns(identifier))
+    if row is None:
+        raise InvalidArgument(missing(kind, identifier))
+    return row
+
+
+def _check_supported(compiled: compiler_pb2.CompiledWorkflowClosure) -> None:
+    """Refuse what compiles and cannot be run yet."""
+    for node in every_node(compiled.primary.template):
+        kind = node.WhichOneof("target")
+        if kind not in _SUPPORTED and node.id not in (START_NODE, END_NODE):
+            raise InvalidArgument(f"node {node.id!r} is a {kind}, and this server does not run those yet")
+    if compiled.primary.template.HasField("failure_node"):
+        raise InvalidArgument("the workflow has a failure node, and this server does not run those yet")
 
 
 def _conflict(
