@@ -13,14 +13,18 @@ from lacewing.adapters.clock import SystemClock
 from lacewing.engine.effects import Effects
 from lacewing.engine.files import RunFiles
 from lacewing.engine.loop import EVERYTHING, Loop
+from lacewing.engine.outside import Outside
 from lacewing.hooks.registry import build_registry
 from lacewing.model.ids import RunKey
 from lacewing.model.run import RunSpec
 from lacewing.testing import (
     MemoryBlobStore,
+    MemoryChildren,
     MemoryCluster,
+    MemoryDynamics,
     MemoryEvents,
     MemoryRunStore,
+    MemorySignals,
     MockBackend,
     make_workflow,
 )
@@ -51,7 +55,9 @@ async def play(edges: Mapping[str, Sequence[str]]) -> tuple[float, float]:
     closure = workflow_pb2.WorkflowClosure(compiled_workflow=make_workflow(edges))
     blobs.blobs["closure"] = closure.SerializeToString()
     blobs.blobs["inputs"] = literals_pb2.LiteralMap().SerializeToString()
-    effects = Effects(build_registry([backend], "mock"), MemoryCluster(), RunFiles(blobs))
+    files = RunFiles(blobs)
+    outside = Outside(files, MemoryChildren(), MemorySignals())
+    effects = Effects(build_registry([backend], "mock"), MemoryCluster(), files, outside, MemoryDynamics())
     loop = Loop(store, blobs, events, effects, SystemClock())
     began = time.perf_counter()
     await loop._graph("closure")

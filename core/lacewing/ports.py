@@ -4,9 +4,12 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol, TypeAlias
 
+from flyteidl.core import compiler_pb2, dynamic_job_pb2, identifier_pb2, literals_pb2, tasks_pb2, types_pb2
+
 from lacewing.model.events import Event
 from lacewing.model.ids import RunKey
-from lacewing.model.run import Run, RunSpec
+from lacewing.model.phases import RunPhase
+from lacewing.model.run import Run, RunError, RunSpec
 from lacewing.model.task import Handle, Manifest, Observation, ResourceKind, TaskContext
 
 Version: TypeAlias = int
@@ -110,6 +113,68 @@ class EventSink(Protocol):
 
     async def send(self, events: Sequence[Event]) -> None:
         """Record the events, in order."""
+        ...
+
+
+class ChildOrder(NamedTuple):
+    """An execution that a launch plan node starts. What it inherits is in the order of its parent's run."""
+
+    key: RunKey
+    launch_plan: identifier_pb2.Identifier
+    inputs: literals_pb2.LiteralMap
+    parent: RunSpec
+    parent_node_id: str
+    hint: str
+    """What of the parent's run its end wakes."""
+
+
+class ChildEnd(NamedTuple):
+    """How a child execution ended."""
+
+    phase: RunPhase
+    outputs: literals_pb2.LiteralMap
+    error: RunError | None = None
+
+
+class Children(Protocol):
+    """Executions that runs start and wait for. The end of one wakes the run of its parent."""
+
+    async def start(self, order: ChildOrder) -> None:
+        """Start the execution, whose end will wake its parent; one of its name is success.
+
+        Raises TaskError where it can never be started, TransientError where it may be later.
+        """
+        ...
+
+    async def look(self, key: RunKey, parent: RunKey, hint: str) -> ChildEnd | None:
+        """How the execution ended; None while it goes on, and then its end wakes `hint` of `parent`.
+
+        Raises TaskError if there is none.
+        """
+        ...
+
+    async def stop(self, key: RunKey, cause: str) -> None:
+        """Have it aborted; one that is over is left as it is."""
+        ...
+
+
+class Signals(Protocol):
+    """What people tell runs that wait for it. A signal that is set wakes its run."""
+
+    async def ask(
+        self, key: RunKey, signal_id: str, wanted: types_pb2.LiteralType
+    ) -> literals_pb2.Literal | None:
+        """The signal's value, or None while nobody set it. Asking makes the signal known."""
+        ...
+
+
+class DynamicCompiler(Protocol):
+    """Makes a workflow of the nodes that a dynamic task wrote."""
+
+    async def compile(
+        self, key: RunKey, task: tasks_pb2.TaskTemplate, node_id: str, spec: dynamic_job_pb2.DynamicJobSpec
+    ) -> compiler_pb2.CompiledWorkflowClosure:
+        """The compiled closure. Raises TaskError, code DynamicWorkflowBuildFailed, for a broken one."""
         ...
 
 

@@ -16,8 +16,9 @@ from lacewing.adapters.events import News
 from lacewing.adapters.local_log import LocalLogs
 from lacewing.adapters.runs import SqlRunStore
 from lacewing.adapters.sql import Database, metadata, open_engine
-from lacewing.demo.app import admin_services, seed
+from lacewing.demo.app import seed
 from lacewing.demo.web import web_app
+from lacewing.services.admin.app import Admin
 from lacewing.services.admin.configuration import Platform
 from lacewing.services.admin.holding import Holding
 from lacewing.services.admin.signer import Signer
@@ -68,9 +69,9 @@ async def served(
     signer = Signer(b"secret", lambda: "http://localhost")
     news = News()
     holding = Holding(news, hold_seconds, clock)
-    services = admin_services(
-        database, LocalBlobStore(), SqlRunStore(database), root, signer, platform, news, holding
-    )
+    runs, blobs = SqlRunStore(database), LocalBlobStore()
+    admin = Admin(database, blobs, runs, root, signer, platform=platform, news=news, holding=holding)
+    services = admin.services
     registry = CollectorRegistry()
     meter = RequestMetrics(registry)
     app = web_app(root, signer, services, LocalLogs(tmp_path / "cluster"), meter, registry)

@@ -360,14 +360,3 @@ async def test_a_workflow_needs_its_tasks_and_launch_plans_registered_those_of_s
     give.binding.scalar.primitive.integer = 1
     with pytest.raises(InvalidArgument, match=r"Variable \[unknown\] not found on node \[n1\]"):
         await registration.CreateWorkflow(outer, CALL)
-
-
-async def test_a_workflow_that_compiles_and_cannot_be_run_yet_is_refused_by_its_node(
-    registration: Registration,
-):
-    wanted = workflow_named("gated")
-    wanted.spec.template.nodes.add(id="n0").gate_node.sleep.duration.seconds = 1
-    with pytest.raises(
-        InvalidArgument, match="node 'n0' is a gate_node, and this server does not run those yet"
-    ):
-        await registration.CreateWorkflow(wanted, CALL)

@@ -33,6 +33,7 @@ async def test_a_client_without_descriptors_learns_them_by_reflection(served: An
     assert services == {
         "flyteidl.service.AdminService",
         "flyteidl.service.DataProxyService",
+        "flyteidl.service.SignalService",
         "grpc.health.v1.Health",
         "grpc.reflection.v1alpha.ServerReflection",
     }

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lacewing.engine.effects import Effects
 from lacewing.engine.files import RunFiles
-from lacewing.engine.loop import EVERYTHING, Loop
+from lacewing.engine.loop import EVERYTHING, Loop, timer_hint
+from lacewing.engine.outside import Outside
 from lacewing.hooks.registry import build_registry
 from lacewing.model.events import NodeEvent, RunEvent, TaskEvent
 from lacewing.model.ids import RunKey
@@ -21,9 +22,12 @@ from lacewing.model.run import Run, RunSpec
 from lacewing.testing import (
     ManualClock,
     MemoryBlobStore,
+    MemoryChildren,
     MemoryCluster,
+    MemoryDynamics,
     MemoryEvents,
     MemoryRunStore,
+    MemorySignals,
     MockBackend,
     Plan,
     make_workflow,
@@ -47,6 +51,7 @@ class World:
     ) -> None:
         self.store, self.blobs, self.events = MemoryRunStore(), MemoryBlobStore(), MemoryEvents()
         self.cluster, self.clock = MemoryCluster(), ManualClock()
+        self.children, self.signals, self.dynamics = MemoryChildren(), MemorySignals(), MemoryDynamics()
         self.backend = MockBackend(self.blobs, plan)
         self.edges = edges
         parallelism = options.pop("max_parallelism", 0)
@@ -56,8 +61,9 @@ class World:
         self.spec = RunSpec(KEY, "closure", "inputs", "/out", "/raw", "ns", max_parallelism=parallelism)
 
     def loop(self) -> Loop:
-        registry = build_registry([self.backend], "mock")
-        effects = Effects(registry, self.cluster, RunFiles(self.blobs))
+        registry, files = build_registry([self.backend], "mock"), RunFiles(self.blobs)
+        outside = Outside(files, self.children, self.signals)
+        effects = Effects(registry, self.cluster, files, outside, self.dynamics)
         return Loop(self.store, self.blobs, self.events, effects, self.clock)
 
     @property
@@ -75,7 +81,7 @@ class World:
             while not loop.queue._order.empty():
                 await loop.queue.get()
             due = [timer for _, _, _, timer in loop._timers if timer.at <= self.clock.now()]
-            hints = {f"@{timer.attempt}:{timer.node_id}" for timer in due}
+            hints = {timer_hint(timer) for timer in due}
             if hints:
                 await loop.reconcile(KEY, hints)
             self.clock.move(1)

@@ -47,6 +47,8 @@ def _run(event: RunEvent) -> Message:
 
 def _node(event: NodeEvent) -> Message:
     name = "UNDEFINED" if event.phase < NodePhase.QUEUED else event.phase.name
+    if event.grown is not None:
+        name = "DYNAMIC_RUNNING"
     message = event_pb2.NodeExecutionEvent(
         producer_id=PRODUCER,
         phase=execution_pb2.NodeExecution.Phase.Value(name),
@@ -54,7 +56,16 @@ def _node(event: NodeEvent) -> Message:
         spec_node_id=event.spec_node_id,
         node_name=event.name,
         deck_uri=event.deck_uri,
+        retry_group=event.retry_group,
+        is_parent=event.is_parent or event.grown is not None,
+        is_array=event.is_array,
+        is_dynamic=event.is_dynamic,
+        is_in_dynamic_chain=event.in_dynamic_chain,
     )
+    if event.parent_id:
+        message.parent_node_metadata.node_id = event.parent_id
+    if event.child is not None:
+        _key(message.workflow_node_metadata.execution_id, event.child)
     if event.input_uri:
         message.input_uri = event.input_uri
     message.id.node_id = event.node_id
@@ -63,6 +74,11 @@ def _node(event: NodeEvent) -> Message:
     _at(message.reported_at, event.at)
     if event.checkpoint_uri:
         message.task_node_metadata.checkpoint_uri = event.checkpoint_uri
+    if event.grown is not None:
+        dynamic = message.task_node_metadata.dynamic_workflow
+        dynamic.id.CopyFrom(event.grown.closure.primary.template.id)
+        dynamic.compiled_workflow.CopyFrom(event.grown.closure)
+        dynamic.dynamic_job_spec_uri = event.grown.spec_uri
     _result(message, event.output_uri, event.error)
     return message
 
@@ -84,6 +100,13 @@ def _task(event: TaskEvent) -> Message:
     _at(message.occurred_at, event.at)
     _at(message.reported_at, event.reported_at or event.at)
     message.metadata.generated_name = event.generated_name
+    for one in event.elements:
+        message.metadata.external_resources.add(
+            external_id=one.name,
+            index=one.index,
+            retry_attempt=one.attempt,
+            phase=execution_pb2.TaskExecution.Phase.Value(_TASK.get(one.phase, one.phase.name)),
+        )
     message.metadata.plugin_identifier = event.plugin
     if event.interruptible:
         message.metadata.instance_class = event_pb2.TaskExecutionMetadata.INTERRUPTIBLE
@@ -121,8 +144,10 @@ class News:
         self._listeners: dict[RunKey, list[Callable[[bool], None]]] = {}
 
     def subscribe(self, key: RunKey, listener: Callable[[bool], None]) -> None:
-        """Have `listener(ended)` called after each write about the run."""
-        self._listeners.setdefault(key, []).append(listener)
+        """Have `listener(ended)` called after each write about the run, once however often it came."""
+        listeners = self._listeners.setdefault(key, [])
+        if listener not in listeners:
+            listeners.append(listener)
 
     def unsubscribe(self, key: RunKey, listener: Callable[[bool], None]) -> None:
         """Stop calling it."""

@@ -93,6 +93,8 @@ class ForkServer:
                 self._hear(json.loads(line))
         self._failure = f"the fork server of {self.python} has ended"
         self._writer.close()
+        if self._running is not None and not self._running.done():
+            self._running.set_result({})
         if not self._closing:
             self._lost(self)
 
@@ -126,8 +128,10 @@ class ForkServer:
         self._send({"op": "kill", "id": pod_id, "signal": int(number)})
 
     async def running(self) -> dict[str, int]:
-        """The ids of what runs, each with its process."""
+        """The ids of what runs, each with its process; nothing if the server ends before it answers."""
         self._running = asyncio.get_running_loop().create_future()
+        if self._failure:
+            return {}
         self._send({"op": "list"})
         return await self._running
 

@@ -15,15 +15,12 @@ from typing import Any
 import structlog
 import uvicorn
 from fastapi import FastAPI
-from flyteidl.admin import project_pb2, version_pb2
 from flyteidl.core import identifier_pb2
-from flyteidl.service import dataproxy_pb2
-from google.protobuf.descriptor import ServiceDescriptor
 from grpc import aio
 from prometheus_client import CollectorRegistry
 from sqlalchemy.dialects.sqlite import insert
 
-from lacewing import POD, __version__
+from lacewing import POD
 from lacewing.adapters.blob import LocalBlobStore
 from lacewing.adapters.clock import SystemClock
 from lacewing.adapters.events import News, TableEvents
@@ -36,64 +33,28 @@ from lacewing.adapters.sql import Database, open_engine
 from lacewing.demo.settings import DemoSettings
 from lacewing.demo.splice import serve_spliced
 from lacewing.demo.web import engine_readings, web_app
-from lacewing.engine.contexts import EXECUTION_LABEL, NODE_LABEL
+from lacewing.engine.contexts import EXECUTION_LABEL, NODE_LABEL, owner
 from lacewing.engine.effects import Effects
 from lacewing.engine.files import RunFiles
 from lacewing.engine.loop import Loop
+from lacewing.engine.outside import Outside
 from lacewing.errors import TransientError
 from lacewing.hooks.loader import load_plugins
-from lacewing.model.ids import RunKey
 from lacewing.model.task import Manifest
 from lacewing.services import db
-from lacewing.services.admin.attributes import Attributes
+from lacewing.services.admin.app import Admin
 from lacewing.services.admin.configuration import Platform
-from lacewing.services.admin.dataproxy import DataProxy
-from lacewing.services.admin.entities import EntityLists, LaunchPlans
-from lacewing.services.admin.events import Events, ingest
-from lacewing.services.admin.executions import Executions
+from lacewing.services.admin.events import ingest
 from lacewing.services.admin.holding import Holding
-from lacewing.services.admin.launches import Launches
-from lacewing.services.admin.named import Descriptions, NamedEntities
-from lacewing.services.admin.projects import Projects
-from lacewing.services.admin.registration import Registration
-from lacewing.services.admin.rows import DOMAINS, now_text
+from lacewing.services.admin.rows import now_text
 from lacewing.services.admin.signer import Signer
-from lacewing.services.admin.views import Views
 from lacewing.services.console.address import log_path
-from lacewing.services.gateway import ADMIN
 from lacewing.services.metrics import Readings, RequestMetrics
-from lacewing.services.rpc import Call, grpc_server
+from lacewing.services.rpc import grpc_server
 
 log = structlog.get_logger(__name__)
 _RESYNC_SECONDS = 30.0
 _WORKERS = 4
-
-
-class About:
-    """The RPCs that say what this server is."""
-
-    async def GetVersion(self, request: Any, call: Call) -> version_pb2.GetVersionResponse:
-        """The version of Lacewing."""
-        version = version_pb2.Version(Build="lacewing", Version=__version__)
-        return version_pb2.GetVersionResponse(control_plane_version=version)
-
-    async def GetDomains(self, request: Any, call: Call) -> project_pb2.GetDomainsResponse:
-        """The domains, which every project has."""
-        domains = [project_pb2.Domain(id=name, name=name) for name in DOMAINS]
-        return project_pb2.GetDomainsResponse(domains=domains)
-
-
-class Combined:
-    """Several parts that together answer for one service."""
-
-    def __init__(self, *parts: object) -> None:
-        self._parts = parts
-
-    def __getattr__(self, name: str) -> Any:
-        for part in self._parts:
-            if name[0] != "_" and hasattr(part, name):
-                return getattr(part, name)
-        raise AttributeError(name)
 
 
 def seed(database: Database) -> Coroutine[Any, Any, Any]:
@@ -103,37 +64,6 @@ def seed(database: Database) -> Coroutine[Any, Any, Any]:
     values = {"identifier": name, "name": name, "description": f"{name} description", "created_at": at}
     statement = insert(db.projects).values(values).on_conflict_do_nothing()
     return database.write(lambda connection: connection.execute(statement))
-
-
-def admin_services(
-    database: Database,
-    blobs: LocalBlobStore,
-    runs: SqlRunStore,
-    root: str,
-    signer: Signer,
-    platform: Platform | None = None,
-    news: News | None = None,
-    holding: Holding | None = None,
-) -> dict[ServiceDescriptor, object]:
-    """Who answers for which service, over gRPC and HTTP alike."""
-    platform, news = platform or Platform(), news or News()
-    views = Views(database, blobs)
-    admin = Combined(
-        Registration(database, blobs, root, platform.resource_limits),
-        Launches(database, blobs, runs, root, platform),
-        Executions(database, blobs, runs, news, holding),
-        Events(database, news),
-        views,
-        EntityLists(database),
-        LaunchPlans(database),
-        NamedEntities(database),
-        Descriptions(database),
-        Projects(database),
-        Attributes(database),
-        About(),
-    )
-    data = DataProxy(root, signer, blobs, views)
-    return {ADMIN: admin, dataproxy_pb2.DESCRIPTOR.services_by_name["DataProxyService"]: data}
 
 
 @contextlib.asynccontextmanager
@@ -157,13 +87,19 @@ async def demo(home: Path, settings: DemoSettings) -> AsyncIterator[None]:
         images=settings.images,
         log_uri=lambda pod: base + _log_path(pod),
     )
-    effects = Effects(registry, cluster, RunFiles(blobs))
     signer = Signer(_secret(home), lambda: base)
     news = News()
     holding = Holding(news, settings.hold_seconds)
-    loop = Loop(runs, blobs, TableEvents(ingest(database), news), effects, SystemClock())
     machine = Platform(resource_limits={"cpu": str(cpus), "memory": f"{memory >> 20}Mi"})
-    services = admin_services(database, blobs, runs, root, signer, machine, news, holding)
+    admin = Admin(
+        database, blobs, runs, root, signer, platform=machine, news=news, holding=holding,
+        wake=lambda run, *hints: loop.wake(run, *hints),
+    )  # fmt: skip
+    files = RunFiles(blobs)
+    outside = Outside(files, admin.children, admin.signals)
+    effects = Effects(registry, cluster, files, outside, admin.dynamics)
+    loop = Loop(runs, blobs, TableEvents(ingest(database), news), effects, SystemClock())
+    services = admin.services
     measured = CollectorRegistry()
     Readings(engine_readings(loop), measured)
     meter = RequestMetrics(measured)
@@ -224,9 +160,7 @@ async def _follow_runs(runs: SqlRunStore, loop: Loop) -> None:
 
 async def _follow_pods(cluster: LocalCluster, loop: Loop) -> None:
     async for pod in cluster.watch(POD):
-        labels = pod["metadata"].get("labels", {})
-        key = RunKey(labels["project"], labels["domain"], labels[EXECUTION_LABEL])
-        loop.wake(key, labels[NODE_LABEL])
+        loop.wake(*owner(pod["metadata"]["labels"]))
 
 
 async def _resync(runs: SqlRunStore, loop: Loop) -> None:

@@ -8,25 +8,63 @@ change nothing. Iteration is in graph order or in the order of becoming ready, n
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Protocol
 
+from lacewing.engine import attempts, outcome
 from lacewing.engine.change import Change
-from lacewing.engine.nodes import end, task
+from lacewing.engine.nodes import array, branch, dynamic, end, gate, launchplan, subworkflow, task
 from lacewing.model.events import RunEvent
-from lacewing.model.graph import Graph, NodeKind
-from lacewing.model.phases import ErrorKind, NodePhase, RunPhase
-from lacewing.model.run import Run, RunError, RunSpec
+from lacewing.model.graph import ROOT, Graph, Node, NodeKind
+from lacewing.model.phases import ErrorKind, RunPhase, TaskPhase
+from lacewing.model.run import ARM, Run, RunError, RunSpec, engaged
 from lacewing.model.steps import (
     AbortRequested,
     Begin,
+    Decide,
+    Decided,
     Delayed,
+    Gather,
     Gathered,
+    Grown,
     Launched,
+    NodeStimulus,
     Observed,
+    Open,
+    Opened,
     RunBroken,
+    Sized,
     Step,
     Stimulus,
     TimerFired,
 )
+
+
+class Leaf(Protocol):
+    """What the file of a kind of node that something outside works for has to say."""
+
+    def launched(self, change: Change, node: Node, stimulus: Launched) -> None: ...
+    def delayed(self, change: Change, node: Node, stimulus: Delayed) -> None: ...
+    def observed(self, change: Change, node: Node, stimulus: Observed) -> None: ...
+    def timer(self, change: Change, node: Node) -> bool: ...
+    def timed_out(self, change: Change, node: Node) -> None: ...
+
+
+LEAVES: dict[NodeKind, Leaf] = {
+    NodeKind.TASK: task,
+    NodeKind.LAUNCH_PLAN: launchplan,
+    NodeKind.GATE: gate,
+}
+GATHERED = {
+    NodeKind.BRANCH: branch.gathered,
+    NodeKind.END: end.gathered,
+    NodeKind.ARRAY: array.gathered,
+}
+HOLDERS = {
+    NodeKind.SUBWORKFLOW: subworkflow.start,
+    NodeKind.BRANCH: branch.start,
+    NodeKind.ARRAY: array.start,
+    NodeKind.END: end.start,
+}
 
 
 def advance(graph: Graph, spec: RunSpec, run: Run, stimuli: Sequence[Stimulus], now: datetime) -> Step:
@@ -36,67 +74,83 @@ def advance(graph: Graph, spec: RunSpec, run: Run, stimuli: Sequence[Stimulus], 
         if change.phase.terminal:
             break
         _apply(change, stimulus)
-        _settle(change)
+        _start_ready(change)
     return change.step()
 
 
 def _apply(change: Change, stimulus: Stimulus) -> None:
     if isinstance(stimulus, Begin):
         if change.phase is RunPhase.READY:
-            change.begin()
+            change.phase, change.started_at = RunPhase.RUNNING, change.now
+            change.tell(RunEvent(change.key, RunPhase.RUNNING, change.now))
+            subworkflow.begin_scope(change, ROOT)
     elif isinstance(stimulus, AbortRequested):
         change.abort_cause = stimulus.cause
-        _end(change, RunPhase.ABORTED, RunError("", stimulus.cause), "Workflow aborted.")
+        outcome.end_run(change, RunPhase.ABORTED, RunError("", stimulus.cause))
     elif isinstance(stimulus, RunBroken):
-        _end(change, RunPhase.FAILED, stimulus.error, "Some node execution failed, auto-abort.")
+        outcome.end_run(change, RunPhase.FAILED, stimulus.error)
+    else:
+        state, node = change.state(stimulus.node_id), change.graph.node(stimulus.node_id)
+        if not engaged(node, state):
+            return
+        if stimulus.element >= 0:
+            array.element(change, node, stimulus)
+        elif state.attempt == stimulus.attempt:
+            _apply_to_node(change, node, stimulus)
+
+
+def _apply_to_node(change: Change, node: Node, stimulus: NodeStimulus) -> None:
+    if isinstance(stimulus, TimerFired):
+        _timer(change, node)
+    elif isinstance(stimulus, Opened):
+        subworkflow.opened(change, node)
+    elif isinstance(stimulus, Decided):
+        branch.decided(change, node, stimulus)
+    elif isinstance(stimulus, Grown):
+        dynamic.grown(change, node, stimulus)
     elif isinstance(stimulus, Gathered):
-        if change.state(stimulus.node_id).phase.active:
-            end.gathered(change, change.graph.node(stimulus.node_id))
-    else:
-        _apply_to_node(change, stimulus)
-
-
-def _apply_to_node(change: Change, stimulus: Launched | Delayed | Observed | TimerFired) -> None:
-    state = change.state(stimulus.node_id)
-    if not state.phase.active or state.attempt != stimulus.attempt:
-        return
-    node = change.graph.node(stimulus.node_id)
-    if isinstance(stimulus, Launched):
-        task.launched(change, node, stimulus)
+        GATHERED[node.kind](change, node)
+    elif isinstance(stimulus, Sized):
+        array.sized(change, node, stimulus)
+    elif node.kind in LEAVES:
+        _leaf(change, node, stimulus)
     elif isinstance(stimulus, Delayed):
-        task.delayed(change, node, stimulus)
-    elif isinstance(stimulus, TimerFired):
-        task.timer(change, node, stimulus)
-    elif node.kind is NodeKind.END and stimulus.error is not None:
-        change.fail(node, NodePhase.FAILED, stimulus.error)
+        attempts.delay(change, node, stimulus)
+    elif isinstance(stimulus, Observed) and stimulus.observation.phase is TaskPhase.PERMANENT:
+        seen = stimulus.observation
+        outcome.fail(change, node, stimulus.error or RunError(seen.code, seen.reason, seen.kind))
+
+
+def _leaf(change: Change, node: Node, stimulus: Launched | Delayed | Observed) -> None:
+    leaf = LEAVES[node.kind]
+    if isinstance(stimulus, Launched):
+        leaf.launched(change, node, stimulus)
+    elif isinstance(stimulus, Delayed):
+        leaf.delayed(change, node, stimulus)
     else:
-        task.observed(change, node, stimulus)
+        leaf.observed(change, node, stimulus)
 
 
-def _settle(change: Change) -> None:
-    """After every stimulus: fail the run if it must, else start what is ready."""
-    if change.phase is not RunPhase.RUNNING:
-        return
-    if change.error is not None and not change.graph.fail_late:
-        _end(change, RunPhase.FAILED, change.error, "Some node execution failed, auto-abort.")
-        return
-    while (node_id := change.next_ready()) is not None:
-        node = change.graph.node(node_id)
-        if node.kind is NodeKind.END:
-            end.start(change, node)
-        else:
-            task.start(change, node)
-    if change.error is not None and not change.active and change.head == change.tail:
-        _end(change, RunPhase.FAILED, change.error, "")
+def _timer(change: Change, node: Node) -> None:
+    """What was asked for is due again, or the attempt has run out of time."""
+    error = attempts.expired(change, node) if node.kind in LEAVES else None
+    if error is not None:
+        LEAVES[node.kind].timed_out(change, node)
+        attempts.retry(change, node, error, ErrorKind.USER)
+    elif node.kind in LEAVES:
+        if not LEAVES[node.kind].timer(change, node) and change.state(node.id).handle is None:
+            attempts.again(change, node)
+    elif node.kind is NodeKind.ARRAY:
+        array.timer(change, node)
+    elif node.kind is NodeKind.SUBWORKFLOW:
+        change.ask(Open(node.id))
+    elif node.kind is NodeKind.BRANCH and ARM not in (change.state(node.id).handle or {}):
+        change.ask(Decide(node.id))
+    else:
+        change.ask(Gather(node.id))
 
 
-def _end(change: Change, phase: RunPhase, error: RunError, reason: str) -> None:
-    """Abort what is active, in graph order, and end the run."""
-    if phase is RunPhase.FAILED:
-        change.tell(RunEvent(change.key, RunPhase.FAILING, change.now, error=error))
-    for node in change.active_nodes():
-        task_error = RunError("NodeAborted", reason, ErrorKind.UNKNOWN)
-        if node.kind is NodeKind.TASK:
-            task.abort(change, node, task_error)
-    change.phase, change.error, change.ended_at = phase, error, change.now
-    change.tell(RunEvent(change.key, phase, change.now, error=error))
+def _start_ready(change: Change) -> None:
+    """After every stimulus: start what is ready and has a place."""
+    while change.phase in (RunPhase.RUNNING, RunPhase.FAILING) and (node := change.next_ready()) is not None:
+        HOLDERS.get(node.kind, attempts.start)(change, node)

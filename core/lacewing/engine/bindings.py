@@ -16,28 +16,9 @@ from lacewing.model.ids import START_NODE
 Outputs = Mapping[str, literals_pb2.LiteralMap]
 
 
-def needed(bindings: Sequence[literals_pb2.Binding]) -> list[str]:
-    """The ids of the nodes whose outputs the bindings read, sorted."""
-    found: set[str] = set()
-    for binding in bindings:
-        _collect(binding.binding, found)
-    return sorted(found)
-
-
-def _collect(data: literals_pb2.BindingData, found: set[str]) -> None:
-    kind = data.WhichOneof("value")
-    if kind == "promise":
-        found.add(data.promise.node_id or START_NODE)
-    elif kind == "collection":
-        for item in data.collection.bindings:
-            _collect(item, found)
-    elif kind == "map":
-        for item in data.map.bindings.values():
-            _collect(item, found)
-
-
 def resolve(bindings: Sequence[literals_pb2.Binding], outputs: Outputs) -> literals_pb2.LiteralMap:
-    """The literals that the bindings stand for. `outputs` holds those of every node of `needed`."""
+    """The literals that the bindings stand for. `outputs` holds those of every node that they
+    read, by its template id."""
     resolved = literals_pb2.LiteralMap()
     for binding in bindings:
         resolved.literals[binding.var].CopyFrom(_literal(binding.binding, outputs, binding.var))

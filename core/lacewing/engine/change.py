@@ -1,38 +1,45 @@
 """One decision in the making: the run as it changes, the instructions and the timers that come of it.
 
-It knows the graph's book-keeping (who is ready, who is active, how many are left) and nothing of what kinds
+It knows the graph's book-keeping (who is ready, who is active, who waits for whom) and nothing of what kinds
 of nodes do. A change about one node touches that node and its neighbours only.
 """
 
+from collections import deque
 from datetime import datetime
+from typing import Any
 
 import immutables
 
 from lacewing.engine import layout
-from lacewing.model.events import Event, NodeEvent, RunEvent
+from lacewing.model.events import Event, NodeEvent
 from lacewing.model.graph import Graph, Node, NodeKind
-from lacewing.model.ids import START_NODE
-from lacewing.model.phases import NodePhase, RunPhase
-from lacewing.model.run import NodeRun, Run, RunError, RunSpec
+from lacewing.model.phases import NodePhase
+from lacewing.model.run import NodeRun, Run, RunSpec, engaged
 from lacewing.model.steps import Emit, Instruction, Step, Timer
 
 _WAITING = NodeRun()
 
 
 class Change:
-    """A run between two states. Node files call `enter`, `tell` and `ask`; `advance` makes the `Step`."""
+    """A run between two states. Node files call `put`, `tell` and `ask`; `advance` makes the `Step`."""
 
     def __init__(self, graph: Graph, spec: RunSpec, run: Run, now: datetime) -> None:
         self.graph, self.spec, self.now, self.run = graph, spec, now, run
         self.key = run.key
-        self.phase, self.error, self.failed_node = run.phase, run.error, run.failed_node
+        self.phase, self.error = run.phase, run.error
         self.started_at, self.ended_at, self.abort_cause = run.started_at, run.ended_at, run.abort_cause
-        self.remaining = run.remaining
         self.nodes = run.nodes.mutate()
         self.open = run.open_upstreams.mutate()
         self.active = run.active.mutate()
+        self.busy = run.busy
         self.ready: immutables.MapMutation[int, str] = run.ready.mutate()
         self.head, self.tail = run.ready_head, run.ready_tail
+        self.urgent: deque[Node] = deque()
+        """Failure nodes, which start though their scope is over."""
+        self.due: deque[Node] = deque()
+        """Nodes that are ready and take no place; they start before anything else happens."""
+        self.sealed: deque[int] = deque()
+        """Scopes whose end can no longer be reached."""
         self.instructions: list[Instruction] = []
         self.timers: list[Timer] = []
         self.touched: set[str] = set()
@@ -43,17 +50,18 @@ class Change:
 
     def put(self, node: Node, state: NodeRun) -> None:
         """Keep `state`, and the books with it."""
-        before = self.state(node.id).phase
+        before = self.state(node.id)
         self.nodes[node.id] = state
         self.touched.add(node.id)
-        if state.phase is before:
+        was, now = engaged(node, before), engaged(node, state)
+        if was is now:
             return
-        if state.phase.active and not before.active:
+        if now:
             self.active[node.index] = node.id
-        elif before.active and not state.phase.active:
+        else:
             del self.active[node.index]
-        if state.phase.terminal and not before.terminal:
-            self.remaining -= 1
+        if node.kind.counted:
+            self.busy += 1 if now else -1
 
     def ask(self, instruction: Instruction) -> None:
         """Have something done."""
@@ -63,91 +71,106 @@ class Change:
         """Tell the world."""
         self.instructions.append(Emit(event))
 
-    def tell_node(
-        self,
-        node: Node,
-        phase: NodePhase,
-        *,
-        output_uri: str = "",
-        error: RunError | None = None,
-        checkpoint_uri: str = "",
-    ) -> None:
-        """Tell that a node entered `phase`."""
-        started = node.kind is not NodeKind.START
+    def tell_node(self, node: Node, phase: NodePhase, **more: Any) -> None:
+        """Tell that a node entered `phase`; `more` are fields of NodeEvent."""
+        parent = self.graph.nodes[node.parent] if node.parent >= 0 else None
         self.tell(
             NodeEvent(
-                key=self.key, node_id=node.id, spec_node_id=node.id, phase=phase, at=self.now, name=node.name,
-                input_uri=layout.input_uri(self.spec, node.id) if started else "",
-                output_uri=output_uri, error=error, checkpoint_uri=checkpoint_uri,
+                key=self.key, node_id=node.id, spec_node_id=node.spec_id, phase=phase, at=self.now,
+                name=node.name,
+                input_uri="" if node.kind is NodeKind.START else layout.input_uri(self.spec, node),
+                parent_id=parent.id if parent is not None else "",
+                retry_group=str(node.parent_attempt) if parent is not None else "",
+                is_parent=node.kind is NodeKind.SUBWORKFLOW,
+                is_array=node.kind is NodeKind.ARRAY,
+                in_dynamic_chain=node.dynamic,
+                **more,
             )
         )  # fmt: skip
-
-    def begin(self) -> None:
-        """The start node is done; what hangs on it only is ready."""
-        self.phase, self.started_at = RunPhase.RUNNING, self.now
-        self.tell(RunEvent(self.key, RunPhase.RUNNING, self.now))
-        self.remaining = len(self.graph.nodes)
-        self.succeed(self.graph.node(START_NODE), layout.run_input_uri(self.spec))
-
-    def succeed(self, node: Node, output_uri: str = "", checkpoint_uri: str = "") -> None:
-        """The node is done and what waits for it may go on."""
-        self.put(node, self.state(node.id)._replace(phase=NodePhase.SUCCEEDED, handle=None))
-        self.tell_node(node, NodePhase.SUCCEEDED, output_uri=output_uri, checkpoint_uri=checkpoint_uri)
-        self.release(node)
-
-    def fail(self, node: Node, phase: NodePhase, error: RunError, checkpoint_uri: str = "") -> None:
-        """The node failed for good. The run fails with it, at once or when nothing else can run."""
-        self.put(node, self.state(node.id)._replace(phase=phase, error=error, handle=None))
-        self.tell_node(node, phase, error=error, checkpoint_uri=checkpoint_uri)
-        self.error, self.failed_node = error, node.id
-        if self.graph.fail_late:
-            self.release(node)
 
     def release(self, node: Node) -> None:
         """One upstream less for each node below; those without any become ready, or are skipped."""
         below = [node.index]
         while below:
             for at in self.graph.downstream[below.pop()]:
-                other = self.graph.nodes[at]
-                left = self.open.get(other.id, len(self.graph.upstream[at])) - 1
-                if left:
-                    self.open[other.id] = left
+                if not self.count_down(at):
                     continue
-                self.open.pop(other.id, None)
-                if self._poisoned(at):
-                    self.put(other, self.state(other.id)._replace(phase=NodePhase.SKIPPED))
-                    self.tell_node(other, NodePhase.SKIPPED)
+                if self.poisoned(at):
+                    self.skip(self.graph.nodes[at])
                     below.append(at)
                 else:
-                    self.ready[self.tail] = other.id
-                    self.tail += 1
+                    self.enlist(self.graph.nodes[at])
 
-    def _poisoned(self, at: int) -> bool:
-        return self.graph.fail_late and any(
+    def count_down(self, at: int) -> bool:
+        """One thing less that the node waits for; True when nothing is left."""
+        other = self.graph.nodes[at]
+        left = self.open.get(other.id, self.graph.wanted(at)) - 1
+        if left:
+            self.open[other.id] = left
+            return False
+        self.open.pop(other.id, None)
+        return not self.state(other.id).phase.terminal
+
+    def poisoned(self, at: int) -> bool:
+        """Whether the node can never run, since something before it did not succeed."""
+        return self.graph.scope_of(self.graph.nodes[at]).fail_late and any(
             self.state(self.graph.nodes[other].id).phase is not NodePhase.SUCCEEDED
             for other in self.graph.upstream[at]
         )
 
-    def active_nodes(self) -> list[Node]:
-        """What a backend may hold something for, in graph order."""
-        active = self.active.finish()
-        self.active = active.mutate()
-        return [self.graph.nodes[at] for at in sorted(active)]
+    def skip(self, node: Node) -> None:
+        """The node is passed over, and says so."""
+        self.put(node, self.state(node.id)._replace(phase=NodePhase.SKIPPED))
+        self.tell_node(node, NodePhase.SKIPPED)
+        if node.kind is NodeKind.END:
+            self.sealed.append(node.scope)
+        parent = self.graph.nodes[node.parent] if node.parent >= 0 else None
+        if parent is not None and parent.kind is NodeKind.BRANCH:
+            self.skip(parent)
+            self.release(parent)
 
-    def next_ready(self) -> str | None:
-        """Take the node that has been ready longest, if there is a place for it."""
+    def enlist(self, node: Node) -> None:
+        """The node is ready: it starts at once, or waits for a place among those that are counted."""
+        if node.kind.counted:
+            self.ready[self.tail] = node.id
+            self.tail += 1
+        else:
+            self.due.append(node)
+
+    def next_ready(self) -> Node | None:
+        """Take the node that has been ready longest, if there is a place for it and its scope is alive."""
+        if self.urgent:
+            return self.urgent.popleft()
+        while self.due:
+            node = self.due.popleft()
+            if self.alive(node):
+                return node
         limit = self.spec.max_parallelism
-        if self.head == self.tail or (limit and len(self.active) >= limit):
-            return None
-        node_id = self.ready.pop(self.head)
-        self.head += 1
-        return node_id
+        while self.head < self.tail and not (limit and self.busy >= limit):
+            node = self.graph.node(self.ready.pop(self.head))
+            self.head += 1
+            if self.alive(node):
+                return node
+        return None
+
+    def alive(self, node: Node) -> bool:
+        """Whether every scope around the node still starts nodes; a failed one only its failure node."""
+        while True:
+            scope, holder = self.graph.scope_of(node), self.graph.holder_of(node.scope)
+            error = self.error if holder is None else self.state(holder.id).error
+            if error is not None and not scope.fail_late and scope.failure != node.index:
+                return False
+            if holder is None:
+                return True
+            if self.state(holder.id).phase is not NodePhase.RUNNING:
+                return False
+            node = holder
 
     def step(self) -> Step:
         """The outcome."""
         run = Run(
             self.key, self.phase, self.nodes.finish(), self.open.finish(), self.ready.finish(), self.head,
-            self.tail, self.active.finish(), self.remaining, self.error, self.failed_node, self.started_at,
-            self.ended_at, self.abort_cause, self.run.touched | self.touched,
+            self.tail, self.active.finish(), self.busy, self.error, self.started_at, self.ended_at,
+            self.abort_cause, self.run.touched | self.touched,
         )  # fmt: skip
         return Step(run, tuple(self.instructions), tuple(self.timers))

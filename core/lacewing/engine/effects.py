@@ -3,35 +3,63 @@
 An error is turned into a stimulus here, so that one node's trouble never stops its siblings.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import ClassVar
 
 import structlog
 from flyteidl.core import literals_pb2
 
-from lacewing.engine import bindings, layout
+from lacewing.engine import arrays, layout
+from lacewing.engine.conditions import choose
 from lacewing.engine.contexts import task_context
 from lacewing.engine.files import RunFiles
+from lacewing.engine.inputs import NodeInputs
+from lacewing.engine.outside import Outside
 from lacewing.errors import TaskError, TransientError
 from lacewing.hooks.registry import Registry
-from lacewing.model.graph import Graph, Node
-from lacewing.model.phases import ErrorKind
-from lacewing.model.run import Run, RunSpec
+from lacewing.model.array import ArrayRun
+from lacewing.model.events import GrownWorkflow
+from lacewing.model.graph import Graph, Node, NodeKind
+from lacewing.model.ids import START_NODE, node_uid
+from lacewing.model.phases import ErrorKind, TaskPhase
+from lacewing.model.run import ARM, NodeRun, Run, RunSpec
 from lacewing.model.steps import (
     Abort,
+    Decide,
+    Decided,
     Delayed,
+    Emit,
     Gather,
     Gathered,
+    Grow,
+    Grown,
     Instruction,
     Launch,
     Launched,
     Observed,
+    Open,
+    Opened,
+    Sized,
     Stimulus,
 )
-from lacewing.model.task import Observation
-from lacewing.ports import Cluster
+from lacewing.model.task import Handle, Observation
+from lacewing.ports import Cluster, DynamicCompiler
 
 log = structlog.get_logger(__name__)
+_EMPTY = literals_pb2.LiteralMap()
+
+
+class Scene:
+    """The run that a pass is about: what every effect needs to know."""
+
+    def __init__(self, graph: Graph, spec: RunSpec, run: Run) -> None:
+        self.graph, self.spec, self.run = graph, spec, run
+
+    def state(self, node: Node) -> NodeRun:
+        """What is known of a node at work."""
+        return self.run.nodes[node.id]
 
 
 @dataclass(frozen=True)
@@ -41,6 +69,13 @@ class Effects:
     registry: Registry
     cluster: Cluster
     files: RunFiles
+    outside: Outside
+    compiler: DynamicCompiler
+
+    @cached_property
+    def inputs(self) -> NodeInputs:
+        """Resolves what nodes read."""
+        return NodeInputs(self.files)
 
     async def begin(self, spec: RunSpec) -> None:
         """Put the run's inputs where its nodes look for them."""
@@ -50,86 +85,157 @@ class Effects:
         self, graph: Graph, spec: RunSpec, run: Run, instructions: Sequence[Instruction]
     ) -> list[Stimulus]:
         """Carry out the instructions in order; events are not ours to send."""
-        stimuli: list[Stimulus] = []
+        scene, stimuli = Scene(graph, spec, run), []
         for instruction in instructions:
-            if isinstance(instruction, Launch):
-                stimuli.append(await self._launch(graph, spec, run, instruction))
-            elif isinstance(instruction, Gather):
-                stimuli.append(await self._gather(graph, spec, run, instruction))
-            elif isinstance(instruction, Abort):
-                await self._abort(graph, spec, instruction)
+            if isinstance(instruction, Emit):
+                continue
+            node = graph.node(instruction.node_id)
+            if isinstance(instruction, Abort):
+                await self._abort(scene, node, instruction)
+            else:
+                stimuli.append(await self._answer(scene, node, instruction))
         return stimuli
 
-    async def _launch(self, graph: Graph, spec: RunSpec, run: Run, launch: Launch) -> Stimulus:
-        node = graph.node(launch.node_id)
-        assert node.task is not None
+    async def _answer(self, scene: Scene, node: Node, instruction: Instruction) -> Stimulus:
+        attempt, element = getattr(instruction, "attempt", 0), getattr(instruction, "element", -1)
         try:
-            inputs = await self._inputs(spec, run, node)
-            context = task_context(graph, spec, node, launch.attempt, inputs)
-            backend = self.registry.backend(node.task.type)
-            handle = await backend.launch(self.cluster, context)
+            if isinstance(instruction, Launch):
+                return await self._launch(scene, node, attempt, element)
+            return await self._EFFECTS[type(instruction)](self, scene, node)
         except TransientError as error:
-            return Delayed(node.id, launch.attempt, error.delay, error.message)
+            return Delayed(node.id, attempt, error.delay, error.message, element)
         except TaskError as error:
-            seen = Observation.permanent(error.code, error.message, _kind(error))
-            return Observed(node.id, launch.attempt, seen)
+            return Observed(node.id, attempt, _refused(error), element=element)
         except Exception as error:
-            log.exception("launch failed", run=str(spec.key), node=node.id, task_type=node.task.type)
-            return Observed(node.id, launch.attempt, bug(error))
-        return Launched(node.id, launch.attempt, {"plugin": backend.name, **handle})
+            log.exception("effect failed", run=str(scene.spec.key), node=node.id, effect=type(instruction))
+            return Observed(node.id, attempt, bug(error), element=element)
 
-    async def _gather(self, graph: Graph, spec: RunSpec, run: Run, gather: Gather) -> Stimulus:
-        node = graph.node(gather.node_id)
-        try:
-            outputs = await self._inputs(spec, run, node)
-            await self.files.write(layout.run_output_uri(spec), outputs)
-        except TransientError as error:
-            return Delayed(node.id, 0, error.delay, error.message)
-        except TaskError as error:
-            return Observed(node.id, 0, Observation.permanent(error.code, error.message, _kind(error)))
+    async def _launch(self, scene: Scene, node: Node, attempt: int, element: int) -> Stimulus:
+        if element >= 0:
+            inputs = await self.files.read(layout.input_uri(scene.spec, node))
+        else:
+            inputs = await self.inputs.resolve(scene.graph, scene.spec, scene.run, node)
+            if node.kind is NodeKind.ARRAY:
+                return Sized(node.id, arrays.size(node, inputs))
+        if node.task is None:
+            handle = await self.outside.launch(scene.spec, node, attempt, inputs, element)
+            return Launched(node.id, attempt, handle, element)
+        context = task_context(scene.graph, scene.spec, node, attempt, inputs, element)
+        backend = self.registry.backend(node.task.type)
+        handle = await backend.launch(self.cluster, context)
+        return Launched(node.id, attempt, {"plugin": backend.name, **handle}, element)
+
+    async def _open(self, scene: Scene, node: Node) -> Stimulus:
+        inputs = await self.inputs.resolve(scene.graph, scene.spec, scene.run, node)
+        start = scene.graph.start_of(scene.graph.inner[node.index])
+        await self.files.write(layout.output_uri(scene.spec, start, 0), inputs)
+        return Opened(node.id)
+
+    async def _decide(self, scene: Scene, node: Node) -> Stimulus:
+        inputs = await self.inputs.resolve(scene.graph, scene.spec, scene.run, node)
+        arm = choose(node.message.branch_node, inputs)
+        return Decided(node.id, node_uid(node.id, 0, arm))
+
+    async def _gather(self, scene: Scene, node: Node) -> Stimulus:
+        """Of an end node: what its workflow answers. Of a branch: what its arm wrote."""
+        target = layout.output_uri(scene.spec, node, 0)
+        if node.kind is NodeKind.BRANCH:
+            arm = scene.graph.node((scene.state(node).handle or {})[ARM])
+            source = layout.output_uri(scene.spec, arm, scene.state(arm).attempt)
+            await self.files.copy(source, target)
+            return Gathered(node.id)
+        if node.kind is NodeKind.ARRAY:
+            await self.files.write(
+                target, await arrays.collect(self.files, scene.spec, node, scene.state(node))
+            )
+            return Gathered(node.id)
+        outputs = await self.inputs.resolve(scene.graph, scene.spec, scene.run, node)
+        holder = scene.graph.holder_of(node.scope)
+        if holder is not None:
+            target = layout.output_uri(scene.spec, holder, scene.state(holder).attempt)
+        await self.files.write(target, outputs)
         return Gathered(node.id)
 
-    async def _inputs(self, spec: RunSpec, run: Run, node: Node) -> literals_pb2.LiteralMap:
-        outputs = {}
-        for other in bindings.needed(node.message.inputs):
-            attempt = run.nodes[other].attempt if other in run.nodes else 0
-            outputs[other] = await self.files.read(layout.output_uri(spec, other, attempt))
-        inputs = bindings.resolve(node.message.inputs, outputs)
-        await self.files.write(layout.input_uri(spec, node.id), inputs)
-        return inputs
-
-    async def _abort(self, graph: Graph, spec: RunSpec, abort: Abort) -> None:
-        node = graph.node(abort.node_id)
+    async def _grow(self, scene: Scene, node: Node) -> Stimulus:
         assert node.task is not None
-        context = task_context(graph, spec, node, abort.attempt)
+        attempt = scene.state(node).attempt
+        prefix = layout.output_prefix(scene.spec, node, attempt)
+        uri = f"{prefix}/dynamic_compiled.pb"
+        made = await self.files.read_nodes(prefix)
+        closure = await self.compiler.compile(scene.spec.key, node.task, node.id, made)
+        await self.files.write_closure(uri, closure)
+        await self.files.write(f"{prefix}/{START_NODE}/0/outputs.pb", _EMPTY)
+        return Grown(node.id, attempt, GrownWorkflow(closure, f"{prefix}/futures.pb"), uri)
+
+    async def _abort(self, scene: Scene, node: Node, abort: Abort) -> None:
+        if node.task is None:
+            await self.outside.abort(scene.spec, node, abort.handle)
+            return
+        context = task_context(scene.graph, scene.spec, node, abort.attempt, element=abort.element)
         try:
             backend = self.registry.backend(node.task.type)
             await backend.abort(self.cluster, context, abort.handle)
         except TaskError as error:
-            log.warning("nothing to abort", run=str(spec.key), node=node.id, reason=error.message)
+            log.warning("nothing to abort", run=str(scene.spec.key), node=node.id, reason=error.message)
 
-    async def observe(self, graph: Graph, spec: RunSpec, run: Run, node_id: str) -> Observed | None:
-        """What an active node's backend sees now; None while nothing is launched."""
-        state, node = run.nodes[node_id], graph.node(node_id)
-        if node.task is None or state.handle is None:
-            return None
-        context = task_context(graph, spec, node, state.attempt)
+    async def observe(
+        self, graph: Graph, spec: RunSpec, run: Run, node_id: str, element: int = -1
+    ) -> list[Observed]:
+        """What an active node's work is like now; nothing while nothing is launched, or nothing is known.
+
+        Of an array the element that is named, else every one at work.
+        """
+        scene, node, state = Scene(graph, spec, run), graph.node(node_id), run.nodes[node_id]
+        if state.array is not None:
+            return await self._observe_elements(scene, node, state.array, element)
+        if state.handle is None or node.kind.holder or state.task_phase is TaskPhase.SUCCEEDED:
+            return []
+        return await self._look(scene, node, state.attempt, state.handle, -1)
+
+    async def _observe_elements(
+        self, scene: Scene, node: Node, array: ArrayRun, element: int
+    ) -> list[Observed]:
+        seen = []
+        for at in array.active() if element < 0 else [element]:
+            one = array.element(at)
+            if one.handle is not None:
+                seen += await self._look(scene, node, one.attempt, one.handle, at)
+        return seen
+
+    async def _look(
+        self, scene: Scene, node: Node, attempt: int, handle: Handle, element: int
+    ) -> list[Observed]:
         try:
-            backend = self.registry.backend(node.task.type)
-            seen = await backend.observe(self.cluster, context, state.handle)
-            error = None
-            if seen.phase.name == "SUCCEEDED":
-                names = sorted(node.task.interface.outputs.variables)
-                judged, error = await self.files.judge(spec, node_id, state.attempt, names, seen)
-                seen = replace(judged, links=seen.links, started_at=seen.started_at)
+            if node.task is not None:
+                return [await self._observe_task(scene, node, attempt, handle, element)]
+            seen = await self.outside.observe(scene.spec, node, attempt, handle, element)
+            return [Observed(node.id, attempt, seen, element=element)] if seen is not None else []
         except TransientError:
             raise
         except TaskError as failure:
-            return Observed(node_id, state.attempt, Observation.permanent(failure.code, failure.message))
+            return [Observed(node.id, attempt, _refused(failure), element=element)]
         except Exception as failure:
-            log.exception("observe failed", run=str(spec.key), node=node_id, task_type=node.task.type)
-            return Observed(node_id, state.attempt, bug(failure))
-        return Observed(node_id, state.attempt, seen, error)
+            log.exception("observe failed", run=str(scene.spec.key), node=node.id)
+            return [Observed(node.id, attempt, bug(failure), element=element)]
+
+    async def _observe_task(
+        self, scene: Scene, node: Node, attempt: int, handle: Handle, element: int
+    ) -> Observed:
+        assert node.task is not None
+        context = task_context(scene.graph, scene.spec, node, attempt, element=element)
+        seen = await self.registry.backend(node.task.type).observe(self.cluster, context, handle)
+        if seen.phase is not TaskPhase.SUCCEEDED:
+            return Observed(node.id, attempt, seen, element=element)
+        if element < 0 and await self.files.wrote_nodes(context.output_prefix):
+            return Observed(node.id, attempt, seen, dynamic=True)
+        names = sorted(node.task.interface.outputs.variables)
+        judged, error = await self.files.judge(context.output_prefix, names, seen)
+        judged = replace(judged, links=seen.links, started_at=seen.started_at)
+        return Observed(node.id, attempt, judged, error, element=element)
+
+    _EFFECTS: ClassVar[dict[type, Callable[["Effects", Scene, Node], Awaitable[Stimulus]]]] = {
+        Grow: _grow, Open: _open, Decide: _decide, Gather: _gather
+    }  # fmt: skip
 
 
 def bug(error: Exception) -> Observation:
@@ -137,5 +243,6 @@ def bug(error: Exception) -> Observation:
     return Observation.retryable("PluginError", f"{type(error).__name__}: {error}", ErrorKind.SYSTEM)
 
 
-def _kind(error: TaskError) -> ErrorKind:
-    return ErrorKind.SYSTEM if error.code == "BindingResolutionFailure" else ErrorKind.USER
+def _refused(error: TaskError) -> Observation:
+    kind = ErrorKind.SYSTEM if error.code == "BindingResolutionFailure" else ErrorKind.USER
+    return Observation.permanent(error.code, error.message, kind)

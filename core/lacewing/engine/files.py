@@ -2,13 +2,12 @@
 
 from collections import OrderedDict
 
-from flyteidl.core import errors_pb2, literals_pb2
+from flyteidl.core import compiler_pb2, dynamic_job_pb2, errors_pb2, literals_pb2
 from google.protobuf.message import DecodeError
 
-from lacewing.engine import layout
 from lacewing.errors import TaskError
 from lacewing.model.phases import ErrorKind
-from lacewing.model.run import RunError, RunSpec
+from lacewing.model.run import RunError
 from lacewing.model.task import Observation
 from lacewing.ports import BlobStore
 
@@ -46,6 +45,10 @@ class RunFiles:
         await self._blobs.write(uri, data)
         self._remember(uri, literals, len(data))
 
+    async def copy(self, source: str, target: str) -> None:
+        """Store the literal map at `source` under `target` too."""
+        await self.write(target, await self.read(source))
+
     def _remember(self, uri: str, literals: literals_pb2.LiteralMap, size: int) -> None:
         if size > _LARGE:
             return
@@ -53,13 +56,33 @@ class RunFiles:
         if len(self._cache) > _CACHED:
             self._cache.popitem(last=False)
 
+    async def wrote_nodes(self, prefix: str) -> bool:
+        """Whether the attempt wrote nodes to run instead of outputs: it is a dynamic task's."""
+        return await self._blobs.size(f"{prefix}/futures.pb") is not None
+
+    async def read_nodes(self, prefix: str) -> dynamic_job_pb2.DynamicJobSpec:
+        """The nodes that a dynamic task wrote. A missing or broken file is a TaskError."""
+        uri = f"{prefix}/futures.pb"
+        try:
+            return dynamic_job_pb2.DynamicJobSpec.FromString(await self._blobs.read(uri))
+        except (FileNotFoundError, DecodeError):
+            raise TaskError(f"{uri} is no DynamicJobSpec", code="DynamicWorkflowBuildFailed") from None
+
+    async def read_closure(self, uri: str) -> compiler_pb2.CompiledWorkflowClosure:
+        """The compiled workflow that `write_closure` wrote."""
+        try:
+            return compiler_pb2.CompiledWorkflowClosure.FromString(await self._blobs.read(uri))
+        except (FileNotFoundError, DecodeError) as error:
+            raise TaskError(f"the workflow at {uri} cannot be read: {error}", code="CorruptedFile") from None
+
+    async def write_closure(self, uri: str, closure: compiler_pb2.CompiledWorkflowClosure) -> None:
+        """Store a compiled workflow."""
+        await self._blobs.write(uri, closure.SerializeToString(deterministic=True))
+
     async def judge(
-        self, spec: RunSpec, node_id: str, attempt: int, outputs: list[str], seen: Observation
+        self, prefix: str, outputs: list[str], seen: Observation
     ) -> tuple[Observation, RunError | None]:
-        """What a backend's success amounts to: propeller.md, section 3.6, in its order."""
-        prefix = layout.output_prefix(spec, node_id, attempt)
-        if await self._blobs.size(f"{prefix}/futures.pb") is not None:
-            return Observation.permanent("UnsupportedNode", "dynamic workflows are not supported yet"), None
+        """What a success amounts to, by what its attempt wrote under `prefix`: propeller.md, section 3.6."""
         document = await self._error(f"{prefix}/error.pb")
         if document is not None:
             return document

@@ -1,32 +1,43 @@
 """Where a run's files are: propeller.md, sections 3.1 and 3.2. Pure; the paths are part of the wire."""
 
-from lacewing.model.ids import END_NODE, START_NODE, generated_name, shard
+from lacewing.model.graph import Node
+from lacewing.model.ids import END_NODE, START_NODE, generated_name, node_uid, shard
 from lacewing.model.run import RunSpec
 
 
-def input_uri(spec: RunSpec, uid: str) -> str:
+def input_uri(spec: RunSpec, node: Node) -> str:
     """A node's resolved inputs: one file for all its attempts."""
-    return f"{spec.output_root}/{uid}/data/inputs.pb"
+    return f"{spec.output_root}/{node.place}/inputs.pb"
 
 
-def output_prefix(spec: RunSpec, uid: str, attempt: int) -> str:
+def output_prefix(spec: RunSpec, node: Node, attempt: int) -> str:
     """The directory that an attempt writes outputs.pb, error.pb and deck.html into."""
-    return f"{spec.output_root}/{uid}/data/{attempt}"
+    return f"{spec.output_root}/{node.place}/{attempt}"
 
 
-def output_uri(spec: RunSpec, uid: str, attempt: int) -> str:
+def output_uri(spec: RunSpec, node: Node, attempt: int) -> str:
     """An attempt's outputs."""
-    return f"{spec.output_root}/{uid}/data/{attempt}/outputs.pb"
+    return f"{spec.output_root}/{node.place}/{attempt}/outputs.pb"
+
+
+def element_prefix(spec: RunSpec, node: Node, index: int, attempt: int) -> str:
+    """The directory that an attempt at an array's element writes into."""
+    return f"{spec.output_root}/{node.place}/0/{index}/{attempt}"
+
+
+def element_uid(node: Node, index: int) -> str:
+    """The unique id of an array's element, of which the names of its objects are made."""
+    return node_uid(node.id, 0, f"n{index}")
 
 
 def run_input_uri(spec: RunSpec) -> str:
     """The run's inputs, as outputs of its start node."""
-    return output_uri(spec, START_NODE, 0)
+    return f"{spec.output_root}/{START_NODE}/data/0/outputs.pb"
 
 
 def run_output_uri(spec: RunSpec) -> str:
     """The run's outputs, as outputs of its end node."""
-    return output_uri(spec, END_NODE, 0)
+    return f"{spec.output_root}/{END_NODE}/data/0/outputs.pb"
 
 
 def raw_output_prefix(spec: RunSpec, uid: str, attempt: int) -> str:

@@ -7,24 +7,38 @@ stale.
 
 import asyncio
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 import structlog
 from flyteidl.admin import workflow_pb2
 from google.protobuf.message import DecodeError
 
+from lacewing.engine import attempts
 from lacewing.engine.advance import advance
+from lacewing.engine.contexts import element_hint
 from lacewing.engine.effects import Effects
 from lacewing.engine.queue import KeyedQueue
 from lacewing.errors import ConflictError, LacewingError, TaskError
 from lacewing.model.codec import derive
 from lacewing.model.events import Event
-from lacewing.model.graph import EMPTY_GRAPH, Graph, build_graph
+from lacewing.model.graph import EMPTY_GRAPH, Graph, NodeKind, build_graph
 from lacewing.model.ids import RunKey
 from lacewing.model.phases import ErrorKind, RunPhase
-from lacewing.model.run import RunError
-from lacewing.model.steps import AbortRequested, Begin, Emit, Launch, RunBroken, Stimulus, Timer, TimerFired
+from lacewing.model.run import GROWN, Run, RunError
+from lacewing.model.steps import (
+    AbortRequested,
+    Begin,
+    Emit,
+    Grown,
+    Instruction,
+    Launch,
+    Launched,
+    RunBroken,
+    Stimulus,
+    Timer,
+    TimerFired,
+)
 from lacewing.ports import BlobStore, Clock, EventSink, Loaded, RunStore
 
 log = structlog.get_logger(__name__)
@@ -98,10 +112,7 @@ class Loop:
             now = self._clock.now().timestamp()
             while self._timers and self._timers[0][0] <= now:
                 _, _, key, timer = heapq.heappop(self._timers)
-                hint = (
-                    EVERYTHING if timer.node_id == EVERYTHING else f"{_TIMER}{timer.attempt}:{timer.node_id}"
-                )
-                self.queue.add(key, (hint,))
+                self.queue.add(key, (timer_hint(timer),))
             self._timer_set.clear()
             wait = max(self._timers[0][0] - now, 0.001) if self._timers else 3600.0
             try:
@@ -132,24 +143,35 @@ class Loop:
         spec, run = loaded.spec, loaded.run
         events: list[Event] = []
         while stimuli:
+            graph = _grown(graph, stimuli)
             step = advance(graph, spec, run, stimuli, self._clock.now())
             run = step.run
             events += [done.event for done in step.instructions if isinstance(done, Emit)]
             for timer in step.timers:
                 self._arm(run.key, timer)
             self.launches += sum(isinstance(done, Launch) for done in step.instructions)
+            if events and _starts_children(graph, step.instructions):
+                # Admin takes a child only of a node that it knows.
+                await self._tell(events)
+                events = []
             stimuli = await self._effects.perform(graph, spec, run, step.instructions)
+            for node_id in _launched_outside(graph, stimuli):
+                # Nobody tells of what was there before: a signal that is set, a child that has ended.
+                self.wake(run.key, node_id)
         if not events and not run.touched and run.phase is loaded.run.phase:
             return
-        if events:
-            await self._events.send(events)
-            self.events += len(events)
+        await self._tell(events)
         version = await self._store.save(run, loaded.version)
         if run.phase.terminal:
             self._live.pop(run.key, None)
         else:
             kept = loaded._replace(run=run._replace(touched=frozenset()), version=version)
             self._live[run.key] = (kept, graph)
+
+    async def _tell(self, events: Sequence[Event]) -> None:
+        if events:
+            await self._events.send(events)
+            self.events += len(events)
 
     async def _load(self, key: RunKey, *, fresh: bool) -> tuple[Loaded, Graph | RunError] | None:
         if not fresh and (entry := self._live.get(key)) is not None:
@@ -162,7 +184,7 @@ class Loop:
         if known is not None and known[0].version == loaded.version:
             return known[0]._replace(abort_cause=loaded.abort_cause), known[1]
         try:
-            graph = await self._graph(loaded.spec.closure_uri)
+            graph = await self._regrown(await self._graph(loaded.spec.closure_uri), loaded.run)
         except TaskError as error:
             return loaded, RunError(error.code, error.message, ErrorKind.SYSTEM)
         loaded = loaded._replace(run=derive(graph, loaded.run))
@@ -172,12 +194,22 @@ class Loop:
 
     def _rearm(self, loaded: Loaded, graph: Graph) -> None:
         for node_id in loaded.run.active.values():
-            state, limit = loaded.run.nodes[node_id], graph.node(node_id).timeout_seconds
-            due = state.attempt_at + timedelta(seconds=limit) if limit and state.attempt_at else None
-            if state.handle is None:
-                due = self._clock.now()
+            state = loaded.run.nodes[node_id]
+            due = attempts.due_at(graph.node(node_id), state, self._clock.now())
             if due is not None:
                 self._arm(loaded.run.key, Timer(due, node_id, state.attempt))
+
+    async def _regrown(self, graph: Graph, run: Run) -> Graph:
+        """The graph with all that dynamic tasks made in the run, theirs below them included."""
+        at = 0
+        while at < len(graph.nodes):
+            node = graph.nodes[at]
+            state = run.nodes.get(node.id)
+            if state is not None and state.handle is not None and GROWN in state.handle:
+                closure = await self._effects.files.read_closure(state.handle[GROWN])
+                graph = graph.grow(node, state.attempt, closure)
+            at += 1
+        return graph
 
     async def _stimuli(self, loaded: Loaded, graph: Graph, hints: set[str]) -> list[Stimulus]:
         if loaded.abort_cause is not None:
@@ -192,12 +224,14 @@ class Loop:
             active = sorted(at for at in hinted if at in run.active)
         stimuli: list[Stimulus] = []
         for at in active:
-            seen = await self._effects.observe(graph, loaded.spec, run, graph.nodes[at].id)
-            if seen is not None:
-                stimuli.append(seen)
+            stimuli += await self._effects.observe(graph, loaded.spec, run, graph.nodes[at].id)
+        if EVERYTHING not in hints:
+            for node_id, element in sorted(_elements(hints)):
+                if graph.index.get(node_id, -1) in run.active:
+                    stimuli += await self._effects.observe(graph, loaded.spec, run, node_id, element)
         for hint in sorted(hint for hint in hints if hint.startswith(_TIMER)):
-            attempt, _, node_id = hint.removeprefix(_TIMER).partition(":")
-            stimuli.append(TimerFired(node_id, int(attempt)))
+            attempt, index, node_id = hint.removeprefix(_TIMER).split(":", 2)
+            stimuli.append(TimerFired(node_id, int(attempt), int(index)))
         return stimuli
 
     async def _begin(self, loaded: Loaded) -> list[Stimulus]:
@@ -220,3 +254,35 @@ class Loop:
             self._graphs.pop(next(iter(self._graphs)))
         self._graphs[uri] = graph
         return graph
+
+
+def _grown(graph: Graph, stimuli: Sequence[Stimulus]) -> Graph:
+    for stimulus in stimuli:
+        if isinstance(stimulus, Grown):
+            graph = graph.grow(graph.node(stimulus.node_id), stimulus.attempt, stimulus.workflow.closure)
+    return graph
+
+
+def _launched_outside(graph: Graph, stimuli: Sequence[Stimulus]) -> Iterator[str]:
+    for one in stimuli:
+        if isinstance(one, Launched) and graph.node(one.node_id).task is None:
+            yield one.node_id if one.element < 0 else element_hint(one.node_id, one.element)
+
+
+def _starts_children(graph: Graph, instructions: Sequence[Instruction]) -> bool:
+    launches = (graph.node(one.node_id) for one in instructions if isinstance(one, Launch))
+    return any(node.task is None and node.kind is not NodeKind.GATE for node in launches)
+
+
+def timer_hint(timer: Timer) -> str:
+    """How a pass is told that a moment has come."""
+    if timer.node_id == EVERYTHING:
+        return EVERYTHING
+    return f"{_TIMER}{timer.attempt}:{timer.element}:{timer.node_id}"
+
+
+def _elements(hints: set[str]) -> Iterator[tuple[str, int]]:
+    for hint in hints:
+        node_id, mark, element = hint.partition("#")
+        if mark:
+            yield node_id, int(element)

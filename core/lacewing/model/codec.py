@@ -6,10 +6,11 @@ from typing import Any
 
 import immutables
 
-from lacewing.model.graph import Graph
+from lacewing.model.array import ArrayRun, Element
+from lacewing.model.graph import Graph, Node, NodeKind
 from lacewing.model.ids import RunKey
 from lacewing.model.phases import ErrorKind, NodePhase, RunPhase, TaskPhase
-from lacewing.model.run import NodeRun, Run, RunError, RunSpec
+from lacewing.model.run import NodeRun, Run, RunError, RunSpec, engaged, succeeded
 
 _NEW = NodeRun()
 _TIMES = {"queued_at", "started_at", "attempt_at"}
@@ -36,6 +37,8 @@ def node_to_json(node: NodeRun) -> dict[str, Any]:
             data[name] = value.isoformat()
         elif isinstance(value, RunError):
             data[name] = error_to_json(value)
+        elif isinstance(value, ArrayRun):
+            data[name] = array_to_json(value)
         else:
             data[name] = value
     return data
@@ -52,7 +55,28 @@ def node_from_json(data: dict[str, Any]) -> NodeRun:
         values["task_phase"] = TaskPhase(values["task_phase"])
     if "error" in values:
         values["error"] = error_from_json(values["error"])
+    if "array" in values:
+        values["array"] = array_from_json(values["array"])
     return NodeRun(**values)
+
+
+def array_to_json(array: ArrayRun) -> dict[str, Any]:
+    """An array's state; an element is a list of its fields."""
+    elements = {
+        str(at): [*one[:3], one.attempt_at.isoformat() if one.attempt_at else None, one.task_phase]
+        for at, one in sorted(array.elements.items())
+    }
+    return array._asdict() | {"elements": elements}
+
+
+def array_from_json(data: dict[str, Any]) -> ArrayRun:
+    """The state that `array_to_json` wrote."""
+    elements = {
+        int(at): Element(attempt, system, handle, _time(began), TaskPhase(phase))
+        for at, (attempt, system, handle, began, phase) in data["elements"].items()
+    }
+    lists = {"errors": tuple(data["errors"]), "untold": tuple(data["untold"])}
+    return ArrayRun(**data | lists | {"elements": immutables.Map(elements)})
 
 
 def error_to_json(error: RunError | None) -> dict[str, Any] | None:
@@ -75,7 +99,6 @@ def run_to_json(run: Run) -> dict[str, Any]:
     return {
         "phase": run.phase,
         "error": error_to_json(run.error),
-        "failed_node": run.failed_node,
         "started_at": run.started_at.isoformat() if run.started_at else None,
         "ended_at": run.ended_at.isoformat() if run.ended_at else None,
         "abort_cause": run.abort_cause,
@@ -89,7 +112,6 @@ def run_from_json(key: RunKey, data: dict[str, Any], nodes: dict[str, NodeRun]) 
         RunPhase(data["phase"]),
         immutables.Map(nodes),
         error=error_from_json(data["error"]),
-        failed_node=data["failed_node"],
         abort_cause=data["abort_cause"],
         started_at=_time(data["started_at"]),
         ended_at=_time(data["ended_at"]),
@@ -101,36 +123,41 @@ def _time(text: str | None) -> datetime | None:
 
 
 def derive(graph: Graph, run: Run) -> Run:
-    """`run` with all that follows from its nodes' phases: who is ready, who is active, how many are left."""
+    """`run` with all that follows from its nodes' phases: who is ready, who is active, who waits for whom."""
     if run.phase is RunPhase.READY:
         return run
     waiting: dict[str, int] = {}
     ready: list[str] = []
     active: dict[int, str] = {}
-    remaining = 0
+    failures = {scope.failure for scope in graph.scopes}
     for node in graph.nodes:
-        phase = run.nodes[node.id].phase if node.id in run.nodes else NodePhase.WAITING
-        remaining += not phase.terminal
-        if phase.active:
+        state = run.nodes.get(node.id, _NEW)
+        if engaged(node, state):
             active[node.index] = node.id
-        elif phase is NodePhase.WAITING:
-            left = sum(not _released(graph, run, other) for other in graph.upstream[node.index])
-            if not left:
-                ready.append(node.id)
-            elif left < len(graph.upstream[node.index]):
-                waiting[node.id] = left
+        if state.phase is not NodePhase.WAITING or node.kind is NodeKind.START or node.index in failures:
+            continue
+        wanted = graph.wanted(node.index)
+        left = wanted - _met(graph, run, node)
+        if not left:
+            ready.append(node.id)
+        elif left < wanted:
+            waiting[node.id] = left
     return run._replace(
         open_upstreams=immutables.Map(waiting),
         ready=immutables.Map(enumerate(ready)),
         ready_head=0,
         ready_tail=len(ready),
         active=immutables.Map(active),
-        remaining=remaining,
+        busy=sum(graph.nodes[at].kind.counted for at in active),
     )
 
 
-def _released(graph: Graph, run: Run, at: int) -> bool:
-    state = run.nodes.get(graph.nodes[at].id)
-    if state is None or not state.phase.terminal:
-        return False
-    return graph.fail_late or state.phase is NodePhase.SUCCEEDED
+def _met(graph: Graph, run: Run, node: Node) -> int:
+    """How many of the things that the node waits for have happened."""
+    late = graph.scope_of(node).fail_late
+    states = [run.nodes.get(graph.nodes[other].id, _NEW) for other in graph.upstream[node.index]]
+    met = sum(succeeded(state) or (late and state.phase.terminal) for state in states)
+    if node.parent >= 0 and graph.nodes[node.parent].kind is NodeKind.BRANCH:
+        # Arms that were not chosen are skipped, so whoever still waits was chosen.
+        met += run.nodes.get(graph.nodes[node.parent].id, _NEW).phase >= NodePhase.RUNNING
+    return met

@@ -3,15 +3,34 @@
 They are translated into flyteidl messages in one place only, `adapters/events.py`.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, TypeAlias
 
-from flyteidl.core import identifier_pb2
+from flyteidl.core import compiler_pb2, identifier_pb2
 
 from lacewing.model.ids import RunKey
 from lacewing.model.phases import NodePhase, RunPhase, TaskPhase
 from lacewing.model.run import RunError
 from lacewing.model.task import Link
+
+
+class GrownWorkflow(NamedTuple):
+    """The workflow that an attempt of a dynamic task made."""
+
+    closure: compiler_pb2.CompiledWorkflowClosure
+    spec_uri: str
+    """Where the task wrote its core.DynamicJobSpec."""
+
+
+@dataclass(frozen=True, slots=True)
+class ElementState:
+    """How one element of an array is doing."""
+
+    index: int
+    name: str
+    attempt: int
+    phase: TaskPhase
 
 
 class RunEvent(NamedTuple):
@@ -40,6 +59,17 @@ class NodeEvent(NamedTuple):
     deck_uri: str = ""
     checkpoint_uri: str = ""
     error: RunError | None = None
+    parent_id: str = ""
+    retry_group: str = ""
+    """The attempt of the parent, as text."""
+    is_parent: bool = False
+    is_array: bool = False
+    is_dynamic: bool = False
+    in_dynamic_chain: bool = False
+    child: RunKey | None = None
+    """The execution that a launch plan node started."""
+    grown: GrownWorkflow | None = None
+    """What a dynamic task made."""
 
 
 class TaskEvent(NamedTuple):
@@ -61,6 +91,8 @@ class TaskEvent(NamedTuple):
     error: RunError | None = None
     links: tuple[Link, ...] = ()
     interruptible: bool = False
+    elements: tuple[ElementState, ...] = ()
+    """Of an array: those that changed, or all at the end."""
     reported_at: datetime | None = None
 
 

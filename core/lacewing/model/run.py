@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import immutables
 
+from lacewing.model.array import ArrayRun
+from lacewing.model.graph import Node
 from lacewing.model.ids import RunKey
 from lacewing.model.phases import ErrorKind, NodePhase, RunPhase, TaskPhase
 from lacewing.model.task import Handle
@@ -38,6 +40,8 @@ class RunSpec:
     namespace: str
     max_parallelism: int = 0
     """Task nodes that may be active at once; 0 is no limit."""
+    element_parallelism: int = 0
+    """Elements of an array that may be at work at once where it sets no limit itself; 0 is no limit."""
     interruptible: bool | None = None
     overwrite_cache: bool = False
     envs: Mapping[str, str] = field(default_factory=dict)
@@ -68,6 +72,7 @@ class NodeRun(NamedTuple):
     attempt_at: datetime | None = None
     """When this attempt was launched."""
     error: RunError | None = None
+    array: ArrayRun | None = None
 
 
 class Run(NamedTuple):
@@ -83,13 +88,39 @@ class Run(NamedTuple):
     ready_head: int = 0
     ready_tail: int = 0
     active: immutables.Map[int, str] = immutables.Map()
-    """The nodes that a backend may hold something for, by their place in the graph."""
-    remaining: int = -1
-    """Nodes that are not terminal yet, the end node included; -1 before the start."""
+    """The nodes that something is under way for, by their place in the graph."""
+    busy: int = 0
+    """How many of the active nodes take a place of the run's parallelism."""
     error: RunError | None = None
-    failed_node: str = ""
     started_at: datetime | None = None
     ended_at: datetime | None = None
     abort_cause: str = ""
     touched: frozenset[str] = frozenset()
     """The nodes that changed since the last save: what a store has to write."""
+
+
+GROWN = "grown"
+"""Key of a dynamic task's handle once its nodes run: where their compiled workflow is."""
+CHILD = "execution"
+"""Key of a launch plan node's handle: the key of the execution that it started, as text."""
+ARM = "arm"
+"""Key of a branch's handle while the outputs of its arm are taken over: the arm's id."""
+
+
+def engaged(node: Node, state: NodeRun) -> bool:
+    """Whether something is under way for the node itself: a backend's work, or an effect to be repeated.
+
+    A holder whose nodes run is not: its nodes are.
+    """
+    if state.phase is NodePhase.QUEUED:
+        return True
+    if state.phase is not NodePhase.RUNNING:
+        return False
+    if node.kind.holder:
+        return state.handle is not None
+    return state.handle is None or GROWN not in state.handle
+
+
+def succeeded(state: NodeRun | None) -> bool:
+    """Whether the node is done, and well."""
+    return state is not None and state.phase is NodePhase.SUCCEEDED

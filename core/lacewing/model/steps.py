@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
-from lacewing.model.events import Event
+from lacewing.model.events import Event, GrownWorkflow
 from lacewing.model.run import Run, RunError
 from lacewing.model.task import Handle, Observation
 
@@ -15,12 +15,23 @@ class Begin:
 
 
 @dataclass(frozen=True, slots=True)
+class Sized:
+    """The inputs of an array are resolved; it has so many elements."""
+
+    node_id: str
+    size: int
+    attempt: int = 0
+    element: int = -1
+
+
+@dataclass(frozen=True, slots=True)
 class Launched:
-    """A backend took the attempt."""
+    """A backend took the attempt, of an array's element if `element` is its index."""
 
     node_id: str
     attempt: int
     handle: Handle
+    element: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +42,7 @@ class Delayed:
     attempt: int
     delay: float
     reason: str
+    element: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +53,49 @@ class Observed:
     attempt: int
     observation: Observation
     error: RunError | None = None
+    dynamic: bool = False
+    """The task wrote nodes to run instead of outputs."""
+    element: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The inputs of a sub-workflow are where its nodes look for them."""
+
+    node_id: str
+    attempt: int = 0
+    element: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A branch's conditions were looked at; `arm` is the id of the node to run."""
+
+    node_id: str
+    arm: str
+    attempt: int = 0
+    element: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """A dynamic task's nodes are known and part of the graph."""
+
+    node_id: str
+    attempt: int
+    workflow: GrownWorkflow
+    uri: str
+    """Where its compiled closure is."""
+    element: int = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """The end node's inputs, the run's outputs, are written."""
+    """The outputs of an end node, or of a branch's arm, are written where others read them."""
 
     node_id: str
+    attempt: int = 0
+    element: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +104,7 @@ class TimerFired:
 
     node_id: str
     attempt: int
+    element: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +121,19 @@ class RunBroken:
     error: RunError
 
 
-Stimulus: TypeAlias = (
-    Begin | Launched | Delayed | Observed | Gathered | TimerFired | AbortRequested | RunBroken
+NodeStimulus: TypeAlias = (
+    Opened | Decided | Grown | Sized | Launched | Delayed | Observed | Gathered | TimerFired
 )
+Stimulus: TypeAlias = Begin | AbortRequested | RunBroken | NodeStimulus
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """Resolve the node's inputs and hand the attempt to its backend."""
+    """Resolve the node's inputs and hand the attempt to its backend, or that of one element of an array."""
 
     node_id: str
     attempt: int
+    element: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +143,34 @@ class Abort:
     node_id: str
     attempt: int
     handle: Handle
+    element: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Resolve a sub-workflow's inputs and write them for its nodes."""
+
+    node_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decide:
+    """Resolve a branch's inputs and look which arm is to run."""
+
+    node_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grow:
+    """Compile what a dynamic task wrote, and make it part of the graph."""
+
+    node_id: str
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True)
 class Gather:
-    """Resolve the end node's bindings and write the run's outputs."""
+    """Write the outputs of an end node's workflow, or take over those of a branch's arm."""
 
     node_id: str
 
@@ -108,7 +182,7 @@ class Emit:
     event: Event
 
 
-Instruction: TypeAlias = Launch | Abort | Gather | Emit
+Instruction: TypeAlias = Launch | Abort | Open | Decide | Grow | Gather | Emit
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +192,7 @@ class Timer:
     at: datetime
     node_id: str
     attempt: int
+    element: int = -1
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,12 @@ from lacewing.testing.factories import make_graph, make_task, make_workflow
 from lacewing.testing.memory import (
     ManualClock,
     MemoryBlobStore,
+    MemoryChildren,
     MemoryCluster,
+    MemoryDynamics,
     MemoryEvents,
     MemoryRunStore,
+    MemorySignals,
 )
 from lacewing.testing.mock_backend import MockBackend, Plan
 
@@ -15,9 +18,12 @@ __all__ = [
     "BackendContract",
     "ManualClock",
     "MemoryBlobStore",
+    "MemoryChildren",
     "MemoryCluster",
+    "MemoryDynamics",
     "MemoryEvents",
     "MemoryRunStore",
+    "MemorySignals",
     "MockBackend",
     "Plan",
     "make_graph",

@@ -5,12 +5,14 @@ import copy
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 
-from lacewing.errors import ConflictError
+from flyteidl.core import compiler_pb2, dynamic_job_pb2, literals_pb2, tasks_pb2, types_pb2
+
+from lacewing.errors import ConflictError, TaskError
 from lacewing.model.events import Event
 from lacewing.model.ids import RunKey
 from lacewing.model.run import Run, RunSpec
 from lacewing.model.task import Manifest, ResourceKind
-from lacewing.ports import Loaded, Version
+from lacewing.ports import ChildEnd, ChildOrder, Loaded, Version
 
 
 class MemoryCluster:
@@ -141,6 +143,57 @@ class MemoryEvents:
     async def send(self, events: Sequence[Event]) -> None:
         """Keep them."""
         self.events.extend(events)
+
+
+class MemoryChildren:
+    """Children that end as they are told to: `ends` by launch plan name, else they go on for ever."""
+
+    def __init__(self) -> None:
+        self.orders: dict[RunKey, ChildOrder] = {}
+        self.ends: dict[str, ChildEnd] = {}
+        self.stopped: list[RunKey] = []
+
+    async def start(self, order: ChildOrder) -> None:
+        """Note the order; one of the same name stays."""
+        self.orders.setdefault(order.key, order)
+
+    async def look(self, key: RunKey, parent: RunKey, hint: str) -> ChildEnd | None:
+        """The end that the launch plan was given."""
+        return self.ends.get(self.orders[key].launch_plan.name)
+
+    async def stop(self, key: RunKey, cause: str) -> None:
+        """Note it."""
+        self.stopped.append(key)
+
+
+class MemorySignals:
+    """Signals in a dict, by their id."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, literals_pb2.Literal] = {}
+        self.asked: set[str] = set()
+
+    async def ask(
+        self, key: RunKey, signal_id: str, wanted: types_pb2.LiteralType
+    ) -> literals_pb2.Literal | None:
+        """The value, or None."""
+        self.asked.add(signal_id)
+        return self.values.get(signal_id)
+
+
+class MemoryDynamics:
+    """A DynamicCompiler that answers the workflow that it was given for a task's name."""
+
+    def __init__(self) -> None:
+        self.closures: dict[str, compiler_pb2.CompiledWorkflowClosure] = {}
+
+    async def compile(
+        self, key: RunKey, task: tasks_pb2.TaskTemplate, node_id: str, spec: dynamic_job_pb2.DynamicJobSpec
+    ) -> compiler_pb2.CompiledWorkflowClosure:
+        """The closure; a TaskError for a task that has none."""
+        if task.id.name not in self.closures:
+            raise TaskError(f"no workflow for {task.id.name}", code="DynamicWorkflowBuildFailed")
+        return self.closures[task.id.name]
 
 
 class ManualClock:

@@ -19,8 +19,9 @@ from flyteidl.admin import workflow_pb2 as admin_workflow_pb2
 from flyteidl.core import identifier_pb2, types_pb2, workflow_pb2
 from lacewing.adapters.blob import LocalBlobStore
 from lacewing.adapters.sql import Database, metadata, open_engine
-from lacewing.demo.app import Combined, seed
+from lacewing.demo.app import seed
 from lacewing.errors import InvalidArgument, NotFound
+from lacewing.services.admin.app import Combined
 from lacewing.services.admin.attributes import Attributes
 from lacewing.services.admin.descriptions import save_description
 from lacewing.services.admin.entities import EntityLists, LaunchPlans

@@ -9,8 +9,8 @@ from flyteidl.admin import execution_pb2, task_execution_pb2, task_pb2
 from flyteidl.core import execution_pb2 as core_pb2
 from flyteidl.core import identifier_pb2, literals_pb2
 from flyteidl.event import event_pb2
-from lacewing.demo.app import ADMIN
 from lacewing.services.console.address import execution_path, log_path, node_path
+from lacewing.services.gateway import ADMIN
 from lacewing.services.rpc import Call
 from lacewing.testing.factories import make_template
 

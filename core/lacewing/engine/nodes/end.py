@@ -1,6 +1,6 @@
-"""The end node: gathers the run's outputs. Pure."""
+"""The end node: gathers the outputs of its workflow, and with them the workflow is done. Pure."""
 
-from lacewing.engine import layout
+from lacewing.engine import layout, outcome
 from lacewing.engine.change import Change
 from lacewing.model.events import RunEvent
 from lacewing.model.graph import Node
@@ -17,8 +17,14 @@ def start(change: Change, node: Node) -> None:
 
 
 def gathered(change: Change, node: Node) -> None:
-    """The outputs are there; the run succeeded."""
-    change.succeed(node)
+    """The outputs are there; what holds the workflow succeeded, or the run did."""
+    outcome.succeed(change, node)
+    holder = change.graph.holder_of(node.scope)
+    if holder is not None:
+        wrote = bool(node.message.inputs)
+        attempt = change.state(holder.id).attempt
+        outcome.succeed(change, holder, layout.output_uri(change.spec, holder, attempt) if wrote else "")
+        return
     change.tell(RunEvent(change.key, RunPhase.RUNNING, change.now, succeeding=True))
     change.phase, change.ended_at = RunPhase.SUCCEEDED, change.now
     output = layout.run_output_uri(change.spec)

@@ -183,7 +183,7 @@ def _apply(closure: Closure, event: Any, phase: str) -> None:
         closure.deck_uri = event.deck_uri
     target = event.WhichOneof("target_metadata")
     if target == "workflow_node_metadata":
-        closure.workflow_node_metadata.execution_id.CopyFrom(event.workflow_node_metadata.execution_id)
+        closure.workflow_node_metadata.executionId.CopyFrom(event.workflow_node_metadata.execution_id)
     elif target == "task_node_metadata":
         _apply_task(closure, event.task_node_metadata)
 

@@ -5,7 +5,7 @@ whether it is the same. A workflow's closure is in the blob store before its row
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from flyteidl.admin import launch_plan_pb2, task_pb2, workflow_pb2
@@ -18,10 +18,9 @@ from sqlalchemy.dialects.sqlite import insert
 from lacewing.adapters.sql import Database
 from lacewing.compiler.build import compile_workflow
 from lacewing.compiler.nodes import LaunchPlanInterface
-from lacewing.compiler.requirements import Requirements, every_node, requirements
+from lacewing.compiler.requirements import Requirements, requirements
 from lacewing.compiler.task import compile_task
 from lacewing.errors import AlreadyExists, InvalidArgument, RequestError
-from lacewing.model.ids import END_NODE, START_NODE
 from lacewing.ports import BlobStore
 from lacewing.services.admin.descriptions import save_description
 from lacewing.services.admin.difference import difference
@@ -42,8 +41,6 @@ from lacewing.services.admin.rows import (
 )
 from lacewing.services.rpc import Call
 
-_SUPPORTED = {"task_node"}
-"""The kinds of nodes that the engine runs."""
 TASK, WORKFLOW, LAUNCH_PLAN = identifier_pb2.TASK, identifier_pb2.WORKFLOW, identifier_pb2.LAUNCH_PLAN
 
 
@@ -101,7 +98,6 @@ class Registration:
         try:
             tasks, plans = await self._database.read(lambda c: _needed(c, needed))
             compiled = compile_workflow(template, tasks, request.spec.sub_workflows, plans)
-            _check_supported(compiled)
         except InvalidArgument as error:
             raise InvalidArgument(prefix + error.message) from error
         closure = workflow_pb2.WorkflowClosure(compiled_workflow=compiled)
@@ -196,18 +192,21 @@ def _needed(
     connection: Connection, needed: Requirements
 ) -> tuple[list[compiler_pb2.CompiledTask], list[LaunchPlanInterface]]:
     """What a workflow's nodes name; raises InvalidArgument for what is not registered."""
-    tasks, plans = (
-        [_registered(connection, kind, one) for one in wanted]
-        for kind, wanted in ((TASK, needed.tasks), (LAUNCH_PLAN, needed.launch_plans))
-    )
-    closures = [launch_plan_pb2.LaunchPlanClosure.FromString(row.closure) for row in plans]
-    return (
-        [task_pb2.TaskClosure.FromString(row.closure).compiled_task for row in tasks],
-        [
-            LaunchPlanInterface(identifier, closure.expected_inputs, closure.expected_outputs)
-            for identifier, closure in zip(needed.launch_plans, closures, strict=True)
-        ],
-    )
+    rows = [_registered(connection, TASK, one) for one in needed.tasks]
+    tasks = [task_pb2.TaskClosure.FromString(row.closure).compiled_task for row in rows]
+    return tasks, registered_plans(connection, needed.launch_plans)
+
+
+def registered_plans(
+    connection: Connection, wanted: Iterable[identifier_pb2.Identifier]
+) -> list[LaunchPlanInterface]:
+    """The interfaces of launch plans; raises InvalidArgument for one that is not registered."""
+    found = []
+    for identifier in wanted:
+        row = _registered(connection, LAUNCH_PLAN, identifier)
+        closure = launch_plan_pb2.LaunchPlanClosure.FromString(row.closure)
+        found.append(LaunchPlanInterface(identifier, closure.expected_inputs, closure.expected_outputs))
+    return found
 
 
 def _registered(connection: Connection, kind: int, identifier: identifier_pb2.Identifier) -> Row[Any]:
@@ -215,16 +214,6 @@ def _registered(connection: Connection, kind: int, identifier: identifier_pb2.Id
     if row is None:
         raise InvalidArgument(missing(kind, identifier))
     return row
-
-
-def _check_supported(compiled: compiler_pb2.CompiledWorkflowClosure) -> None:
-    """Refuse what compiles and cannot be run yet."""
-    for node in every_node(compiled.primary.template):
-        kind = node.WhichOneof("target")
-        if kind not in _SUPPORTED and node.id not in (START_NODE, END_NODE):
-            raise InvalidArgument(f"node {node.id!r} is a {kind}, and this server does not run those yet")
-    if compiled.primary.template.HasField("failure_node"):
-        raise InvalidArgument("the workflow has a failure node, and this server does not run those yet")
 
 
 def _conflict(

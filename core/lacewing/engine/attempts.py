@@ -1,0 +1,113 @@
+"""Attempts at a node's work: what starts one, what another costs, when one has run out of time. Pure.
+
+Rules: propeller.md, section 2.6. Two budgets pay for another attempt: the user's (`max_attempts`) and the
+system's (three failures), and one counter numbers the attempts of both.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from lacewing.engine import outcome
+from lacewing.engine.change import Change
+from lacewing.model.graph import Node, NodeKind
+from lacewing.model.phases import ErrorKind, NodePhase, TaskPhase
+from lacewing.model.run import NodeRun, RunError
+from lacewing.model.steps import Delayed, Launch, Launched, Timer
+
+SYSTEM_RETRIES = 3
+_MESSAGE_LIMIT = 100_000
+
+
+def start(change: Change, node: Node) -> None:
+    """Queue the node and launch its first attempt."""
+    change.tell_node(node, NodePhase.QUEUED)
+    _launch(change, node, NodeRun(NodePhase.QUEUED, queued_at=change.now))
+
+
+def running(change: Change, node: Node, stimulus: Launched, **more: Any) -> NodeRun:
+    """The node's state once its attempt was taken; the first time the world is told. It is yet to be put."""
+    state = change.state(node.id)
+    if state.phase is NodePhase.QUEUED:
+        change.tell_node(node, NodePhase.RUNNING, **more)
+    return state._replace(
+        phase=NodePhase.RUNNING, handle=stimulus.handle, started_at=state.started_at or change.now
+    )
+
+
+def delay(change: Change, node: Node, stimulus: Delayed) -> None:
+    """What was asked for cannot be had now; its siblings go on."""
+    change.put(node, change.state(node.id)._replace(reason=stimulus.reason))
+    arm(change, node, stimulus.delay)
+
+
+def arm(change: Change, node: Node, seconds: float) -> None:
+    """Come back to the node's attempt after a while."""
+    at = change.now + timedelta(seconds=seconds)
+    change.timers.append(Timer(at, node.id, change.state(node.id).attempt))
+
+
+def again(change: Change, node: Node) -> None:
+    """Ask once more for the launch that is due."""
+    change.ask(Launch(node.id, change.state(node.id).attempt))
+
+
+def due_at(node: Node, state: NodeRun, now: datetime) -> datetime | None:
+    """When a node that was taken up again needs a look: at once if nothing is launched; None if never."""
+    if state.handle is None or node.kind.holder or state.task_phase is TaskPhase.SUCCEEDED:
+        return now
+    limits = [node.timeout_seconds] if node.timeout_seconds else []
+    if node.kind is NodeKind.GATE and node.message.gate_node.WhichOneof("condition") == "sleep":
+        limits.append(sleep_seconds(node))
+    if not limits or state.attempt_at is None:
+        return None
+    return state.attempt_at + timedelta(seconds=min(limits))
+
+
+def sleep_seconds(node: Node) -> float:
+    """How long a sleeping gate sleeps."""
+    return float(node.message.gate_node.sleep.duration.ToTimedelta().total_seconds())
+
+
+def expired(change: Change, node: Node) -> RunError | None:
+    """Why the attempt has run out of time, if it has."""
+    state, limit = change.state(node.id), timedelta(seconds=node.timeout_seconds)
+    if not limit or state.attempt_at is None or change.now < state.attempt_at + limit:
+        return None
+    return RunError(
+        "TimeoutExpired", f"task execution timeout [{duration_text(node.timeout_seconds)}] expired"
+    )
+
+
+def retry(change: Change, node: Node, error: RunError, paid_by: ErrorKind, **more: Any) -> None:
+    """Launch another attempt if the budget allows it, else fail; `more` are fields of the node's event."""
+    state = change.state(node.id)
+    system = state.system_failures + (paid_by is ErrorKind.SYSTEM)
+    limit = SYSTEM_RETRIES + 1 if paid_by is ErrorKind.SYSTEM else node.max_attempts
+    spent = system if paid_by is ErrorKind.SYSTEM else state.attempt + 1 - system
+    if spent < limit:
+        state = state._replace(
+            attempt=state.attempt + 1, system_failures=system, handle=None, phase_version=0,
+            task_phase=TaskPhase.QUEUED, reason="",
+        )  # fmt: skip
+        _launch(change, node, state)
+        return
+    message = f"[{spent}/{limit}] currentAttempt done. Last Error: {paid_by.name}::{error.message}"
+    final = RunError(f"RetriesExhausted|{error.code}", message[:_MESSAGE_LIMIT], ErrorKind.USER)
+    outcome.fail(change, node, final, **more)
+
+
+def duration_text(seconds: float) -> str:
+    """A duration as Go prints it: `5s`, `1m30s`, `2h0m0s`."""
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    text = f"{rest:g}s"
+    if hours:
+        return f"{hours}h{minutes}m{text}"
+    return f"{minutes}m{text}" if minutes else text
+
+
+def _launch(change: Change, node: Node, state: NodeRun) -> None:
+    change.put(node, state._replace(attempt_at=change.now))
+    change.ask(Launch(node.id, state.attempt))
+    if node.timeout_seconds:
+        arm(change, node, node.timeout_seconds)
