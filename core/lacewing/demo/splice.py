@@ -10,6 +10,7 @@ from lacewing.errors import ConfigError
 
 _CHUNK = 1 << 16
 _FIRST_WORD_SECONDS = 20.0
+_CLOSE_SECONDS = 1.0
 
 
 @contextlib.asynccontextmanager
@@ -27,7 +28,7 @@ async def serve_spliced(
             first = await asyncio.wait_for(reader.readexactly(3), _FIRST_WORD_SECONDS)
             backend = grpc_socket if first == b"PRI" else http_socket
             await _splice(first, reader, writer, backend)
-        writer.close()
+        await _close(writer)
         connections.discard(own)
 
     server = await _listen(accept, host, port)
@@ -37,7 +38,8 @@ async def serve_spliced(
         server.close()
         for task in connections:
             task.cancel()
-        await asyncio.gather(*connections)
+        if connections:
+            await asyncio.wait(connections, timeout=_CLOSE_SECONDS)
 
 
 async def _listen(
@@ -61,7 +63,13 @@ async def _splice(
         inner_writer.write(first)
         await asyncio.gather(_copy(reader, inner_writer), _copy(inner_reader, writer), return_exceptions=True)
     finally:
-        inner_writer.close()
+        await _close(inner_writer)
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
 
 
 async def _connect(backend: Path) -> socket.socket:
