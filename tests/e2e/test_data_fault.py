@@ -1,9 +1,12 @@
 """Data that is gone, broken or large: a clear error or success."""
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import grpc
 import pytest
+from flyteidl.admin import common_pb2, launch_plan_pb2, workflow_pb2
 from flytekit import Workflow, reference_task
 from flytekit.configuration import ImageConfig, SerializationSettings
 
@@ -78,6 +81,35 @@ def test_two_hundred_submissions_at_once_all_run(registered):
     with ThreadPoolExecutor(200) as pool:
         started = list(pool.map(lambda x: registered.remote.execute(plan, inputs={"x": x}), range(200)))
     assert [registered.finished(one.id.name).outputs["o0"] for one in started] == list(range(1, 201))
+
+
+@pytest.mark.parametrize("node_id", ["n" * 300, "../../n0", "n0/../../n1"])
+def test_a_node_id_that_cannot_be_a_path_is_told_so(registered, node_id):
+    admin, name = registered.admin, f"fault.{hashlib.md5(node_id.encode()).hexdigest()}"
+    place = {"project": "flytesnacks", "domain": "development", "version": "v1"}
+    known = admin.GetWorkflow(
+        common_pb2.ObjectGetRequest(id={**place, "resource_type": 2, "name": "fault.one"})
+    )
+    template = known.closure.compiled_workflow.primary.template
+    for node in template.nodes:
+        node.id = node.id.replace("n0", node_id) if node.id == "n0" else node.id
+        del node.upstream_node_ids[:]
+        for binding in node.inputs:
+            if binding.binding.promise.node_id == "n0":
+                binding.binding.promise.node_id = node_id
+    for binding in template.outputs:
+        binding.binding.promise.node_id = node_id
+    workflow, plan = ({**place, "resource_type": kind, "name": name} for kind in (2, 3))
+    try:
+        admin.CreateWorkflow(workflow_pb2.WorkflowCreateRequest(id=workflow, spec={"template": template}))
+    except grpc.RpcError as refused:
+        told = refused.code() is grpc.StatusCode.INVALID_ARGUMENT and node_id in refused.details()
+    else:
+        spec = {"workflow_id": workflow}
+        admin.CreateLaunchPlan(launch_plan_pb2.LaunchPlanCreateRequest(id=plan, spec=spec))
+        done = registered.finished(registered.execute(name, x=1))
+        told = done.closure.phase == 6 and node_id in done.error.message
+    assert told
 
 
 def length(text: str, x: int) -> int: ...

@@ -24,16 +24,14 @@ async def fill_data(blobs: BlobStore, answer: Any, input_uri: str, output_uri: s
 
 
 async def _fill(blobs: BlobStore, uri: str, full: literals_pb2.LiteralMap, named: Any) -> None:
-    size = await blobs.size(uri) if uri else None
     named.SetInParent()
     full.SetInParent()
-    if size is None:
-        return
-    if size > _INLINE_BYTES:
-        named.url, named.bytes = uri, size
-        return
     try:
-        full.MergeFromString(await blobs.read(uri))
+        size = await blobs.size(uri) if uri else None
+        if size is not None and size > _INLINE_BYTES:
+            named.url, named.bytes = uri, size
+        elif size is not None:
+            full.MergeFromString(await blobs.read(uri))
     except (DecodeError, FileNotFoundError, LacewingError) as error:
         full.Clear()
         log.warning("a file of data cannot be read", uri=uri, reason=str(error))

@@ -15,12 +15,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy import Connection, bindparam, select
 
 from lacewing.errors import AlreadyExists, FailedPrecondition, InvalidArgument, ResourceExhausted
-from lacewing.services.admin.words import id_text, missing, stamp
+from lacewing.services.admin.words import enum_name, id_text, missing, stamp
 from lacewing.services.db import executions
 
 Phase = core_pb2.WorkflowExecution.Phase
 TERMINAL = frozenset(("SUCCEEDED", "FAILED", "ABORTED", "TIMED_OUT"))
 MAX_INLINE = 2 << 20
+_TIMES = ("occurred_at", "reported_at")
+_FIRST, _LAST = -62135596800, 253402300799
 
 _BY_KEY = (
     (executions.c.execution_project == bindparam("p"))
@@ -84,9 +86,13 @@ def check_inline(data: Message) -> None:
 
 
 def check_time(event: Any) -> None:
-    """Refuse an event without a time."""
+    """Refuse an event without a time, or with one that no calendar has."""
     if not event.HasField("occurred_at"):
         raise InvalidArgument("missing occurred_at")
+    for name in _TIMES:
+        time = getattr(event, name, None)
+        if time is not None and not (_FIRST <= time.seconds <= _LAST and 0 <= time.nanos < 10**9):
+            raise InvalidArgument(f"{name} is outside of the years 1 to 9999")
 
 
 def span(start: Timestamp, end: Timestamp) -> Duration:
@@ -116,7 +122,7 @@ def error_columns(closure: Any) -> dict[str, object]:
     if closure.WhichOneof("output_result") != "error":
         return {"error_kind": "", "error_code": ""}
     error = closure.error
-    return {"error_kind": core_pb2.ExecutionError.ErrorKind.Name(error.kind), "error_code": error.code}
+    return {"error_kind": enum_name(core_pb2.ExecutionError.ErrorKind, error.kind), "error_code": error.code}
 
 
 def ingest_workflow_event(connection: Connection, event: event_pb2.WorkflowExecutionEvent) -> None:
@@ -125,7 +131,7 @@ def ingest_workflow_event(connection: Connection, event: event_pb2.WorkflowExecu
     row = connection.execute(_SELECT, key_of(event.execution_id)).one_or_none()
     if row is None:
         raise missing("execution", event.execution_id)
-    phase = Phase.Name(event.phase)
+    phase = enum_name(Phase, event.phase)
     _check_phase(event, row.phase, phase)
     if phase != "QUEUED":
         check_cluster(event.producer_id, row.cluster)

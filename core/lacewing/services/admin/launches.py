@@ -46,7 +46,7 @@ from lacewing.services.admin.rows import (
     timestamp,
 )
 from lacewing.services.admin.single_task import SingleTasks
-from lacewing.services.admin.words import missing
+from lacewing.services.admin.words import enum_name, missing
 from lacewing.services.rpc import Call
 
 log = structlog.get_logger(__name__)
@@ -207,7 +207,7 @@ def _origin(connection: Connection, request: execution_pb2.ExecutionCreateReques
     where, wanted = (request.project, request.domain), request.spec.launch_plan
     check_place(connection, *where)
     if wanted.resource_type not in (identifier_pb2.LAUNCH_PLAN, identifier_pb2.TASK):
-        kind = identifier_pb2.ResourceType.Name(wanted.resource_type).lower()
+        kind = enum_name(identifier_pb2.ResourceType, wanted.resource_type).lower()
         raise InvalidArgument(f"only a launch plan or a task can be executed, and no {kind}")
     entity, workflow = get_entity(connection, wanted.resource_type, wanted), None
     workflow_name = f"{WRAPPER_PREFIX}.{wanted.name}"

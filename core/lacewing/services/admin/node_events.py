@@ -22,7 +22,7 @@ from lacewing.services.admin.ingest import (
     span,
     time_columns,
 )
-from lacewing.services.admin.words import id_text, missing
+from lacewing.services.admin.words import enum_name, id_text, missing
 from lacewing.services.db import executions, node_executions, task_executions
 
 Phase = core_pb2.NodeExecution.Phase
@@ -73,7 +73,7 @@ def ingest_node_event(
     `dynamic_reference` is where the caller put the closure of the event's dynamic workflow.
     """
     check_time(event)
-    phase = Phase.Name(event.phase)
+    phase = enum_name(Phase, event.phase)
     row = find_node(connection, event.id)
     if row is not None:
         _check_phase(event, row.phase, phase)
@@ -115,7 +115,7 @@ def _columns(closure: Closure, phase: str) -> dict[str, object]:
     if closure.WhichOneof("target_metadata") == "task_node_metadata":
         status = closure.task_node_metadata
         if status.HasField("catalog_key"):
-            values["cache_status"] = catalog_pb2.CatalogCacheStatus.Name(status.cache_status)
+            values["cache_status"] = enum_name(catalog_pb2.CatalogCacheStatus, status.cache_status)
     return values
 
 

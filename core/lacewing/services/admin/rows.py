@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, Table, select
 
 from lacewing.errors import InvalidArgument, NotFound
 from lacewing.services import db
+from lacewing.services.admin.words import enum_name
 
 DOMAINS = ("development", "staging", "production")
 _LONGEST_PART, _LONGEST_PATH = 255, 1024
@@ -84,7 +85,7 @@ def get_execution(connection: Connection, identifier: identifier_pb2.WorkflowExe
 def check_identifier(identifier: identifier_pb2.Identifier, kind: int) -> None:
     """Every part is there and the type is right; raises InvalidArgument."""
     if identifier.resource_type != kind:
-        found = identifier_pb2.ResourceType.Name(identifier.resource_type).lower()
+        found = enum_name(identifier_pb2.ResourceType, identifier.resource_type).lower()
         raise InvalidArgument(
             f"unexpected resource type {found} for identifier [{str(identifier).strip()}],"
             f" expected {_NAMES[kind].lower()} instead"

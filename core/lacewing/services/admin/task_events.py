@@ -23,7 +23,7 @@ from lacewing.services.admin.ingest import (
     time_columns,
 )
 from lacewing.services.admin.node_events import find_node
-from lacewing.services.admin.words import id_text, missing
+from lacewing.services.admin.words import enum_name, id_text, missing
 from lacewing.services.db import task_executions
 
 Phase = core_pb2.TaskExecution.Phase
@@ -71,7 +71,7 @@ def ingest_task_event(connection: Connection, event: event_pb2.TaskExecutionEven
         node_execution_id=event.parent_node_execution_id,
         retry_attempt=event.retry_attempt,
     )
-    phase = Phase.Name(event.phase)
+    phase = enum_name(Phase, event.phase)
     row = connection.execute(_SELECT, task_key(identifier)).one_or_none()
     if row is not None:
         _check_phase(event, identifier, row, phase)

@@ -11,7 +11,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from lacewing.errors import NotFound
+from lacewing.errors import InvalidArgument, NotFound
 
 
 def id_text(message: Message) -> str:
@@ -39,6 +39,14 @@ def missing(kind: str, identifier: Message) -> NotFound:
         if isinstance(part, identifier_pb2.Identifier):
             part.ClearField("resource_type")
     return NotFound(f"missing entity of type {kind} with identifier {id_text(shown)}")
+
+
+def enum_name(kind: Any, number: int) -> str:
+    """The name of a value of the enum `kind`; raises InvalidArgument for a number that it does not have."""
+    try:
+        return str(kind.Name(number))
+    except ValueError:
+        raise InvalidArgument(f"{number} is no {kind.DESCRIPTOR.full_name}") from None
 
 
 def stamp(time: Timestamp) -> str:
