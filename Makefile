@@ -11,10 +11,12 @@ BENCH ?=
 setup: $(VENV)/.ready
 
 $(UV):
+	@command -v $(PYTHON) >/dev/null || { echo "Lacewing needs Python 3.11 or 3.12 with venv (on Debian: apt install python3 python3-venv)"; exit 1; }
 	@$(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' \
 	  || { echo "Lacewing needs Python 3.11 or 3.12 with venv (on Debian: apt install python3-venv); or say make PYTHON=/path/to/python"; exit 1; }
 	$(PYTHON) -m venv .uv
-	.uv/bin/pip install --quiet --disable-pip-version-check uv==0.13.9
+	@.uv/bin/pip install --quiet --disable-pip-version-check uv==0.13.9 \
+	  || { rm -rf .uv; echo "Lacewing could not get uv from the package registry; see above (on Debian: apt install ca-certificates)"; exit 1; }
 
 $(VENV)/.ready: uv.lock pyproject.toml core/pyproject.toml plugins/container/pyproject.toml | $(UV)
 	$(UV) sync --quiet --locked --compile-bytecode --python $(PYTHON)

@@ -44,21 +44,24 @@ class Machine:
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """What `lacewing demo ...` prints and answers."""
-        command = [sys.executable, "-m", "lacewing.demo", *arguments]
+        command = [str(Path(sys.executable).parent / "lacewing"), "demo", *arguments]
         return subprocess.run(command, env=self.environment(), capture_output=True, text=True)
 
     def environment(self) -> dict[str, str]:
         """The variables of every command here."""
-        return {**os.environ, "LACEWING_HOME": str(self.home)}
+        user = self.folder / "user"
+        user.mkdir(exist_ok=True)
+        return {**os.environ, "LACEWING_HOME": str(self.home), "HOME": str(user)}
 
     def start(self) -> None:
         """Start it, and wait until it takes work."""
         self.home.mkdir(parents=True, exist_ok=True)
-        (self.home / "ready").unlink(missing_ok=True)
-        command = [sys.executable, "-m", "lacewing.demo", "start", "--foreground", "--port", str(self.port)]
+        ready = self.home / "demo.json"
+        ready.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "lacewing.demo", "127.0.0.1", str(self.port)]
         with (self.home / "demo.log").open("ab") as log:
             self.process = subprocess.Popen(command, env=self.environment(), stdout=log, stderr=log)
-        self.until(lambda: (self.home / "ready").exists() or self.process.poll() is not None)
+        self.until(lambda: ready.exists() or self.process.poll() is not None)
         assert self.process.poll() is None, self.log()
 
     def end(self, number: int = signal.SIGTERM) -> None:

@@ -79,7 +79,7 @@ def plain(data: bytes) -> str:
 def on_terminal(machine: Any, gate: Path, *arguments: str) -> tuple[int, str]:
     """The exit code, and what a terminal was sent. The gate opens once a node is shown as running."""
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "lacewing.demo", *arguments]
+    command = [str(Path(sys.executable).parent / "lacewing"), "demo", *arguments]
     environment = machine.environment() | {"COLUMNS": "100", "LINES": "30", "TERM": "xterm"}
     process = subprocess.Popen(command, env=environment, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)

@@ -1,6 +1,7 @@
 """Tasks that start warm are as alone as new processes are."""
 
 import asyncio
+import contextlib
 import subprocess
 import sys
 import textwrap
@@ -120,6 +121,16 @@ async def test_modules_paths_and_variables_of_one_task_are_not_seen_by_the_next(
     assert (await run("look", look)).output == "False True"
 
 
+async def test_what_forks_has_one_thread_and_knows_no_task(run: Run):
+    body = """
+        import os
+        from flytekit.core.context_manager import FlyteEntities
+        threads = len(os.listdir(f"/proc/{os.getppid()}/task"))
+        return f"{threads} {[entity.name for entity in FlyteEntities.entities]}"
+    """
+    assert (await run("a", body)).output == "1 ['tasks.work']"
+
+
 async def test_modules_of_the_same_name_are_each_tasks_own(run: Run):
     for word in ("one", "two"):
         body = f"import sys\nassert 'helper' not in sys.modules\nsys.modules['helper'] = sys\nreturn '{word}'"
@@ -165,6 +176,14 @@ async def test_what_a_task_leaves_for_its_exit_is_done(run: Run, tmp_path: Path)
     await run("a", body)
     assert (tmp_path / "atexit").exists()
     assert (tmp_path / "thread").exists()
+
+
+async def test_a_thread_that_never_ends_is_ended_with_its_task(run: Run):
+    body = "import threading, time\nthreading.Thread(target=time.sleep, args=(600,)).start()\nreturn 'x'"
+    ended = await run("a", body)
+    assert ended.output == "x"
+    assert ended.status["phase"] == "Succeeded"
+    assert "threads that the task left did not end within 3 s" in ended.log
 
 
 async def test_settings_that_are_read_at_import_are_the_tasks_own(run: Run):
@@ -216,7 +235,10 @@ def test_two_servers_of_one_address_are_one(tmp_path: Path):
     command = [sys.executable, str(server), str(tmp_path / "s.sock")]
     both = [subprocess.Popen(command) for _ in range(2)]
     assert [one.wait(60) for one in both] == [0, 0]
-    found = subprocess.run(
-        ["pgrep", "-f", f"{tmp_path}/s.sock"], capture_output=True, text=True
-    ).stdout.split()
+    mark = f"{tmp_path}/s.sock".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and mark in (entry / "cmdline").read_bytes():
+                found.append(entry.name)
     assert len(found) == 1

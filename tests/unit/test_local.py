@@ -238,6 +238,24 @@ async def test_when_a_fork_server_dies_its_pods_are_lost_and_the_next_one_starts
     assert (await ended(local, "next"))["phase"] == "Succeeded"
 
 
+async def test_clusters_that_follow_each_other_at_once_lose_nothing(tmp_path: Path, cluster: Make):
+    for number in range(12):
+        found = cluster(tmp_path)
+        await found.start()
+        name = f"quick{number}"
+        await found.create(POD, pod(name, "true"))
+        if number % 2:
+            assert (await ended(found, name))["phase"] == "Succeeded"
+        await found.close()
+    found = cluster(tmp_path)
+    await found.start()
+    try:
+        for number in range(12):
+            assert (await ended(found, f"quick{number}"))["phase"] == "Succeeded"
+    finally:
+        await found.close(kill=True)
+
+
 async def test_a_cluster_that_closes_leaves_no_process(tmp_path: Path, cluster: Make):
     found = cluster(tmp_path)
     await found.start()

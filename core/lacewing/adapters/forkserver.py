@@ -34,6 +34,7 @@ import traceback
 
 MARKER = "LACEWING_POD"
 IDLE_SECONDS = 10.0
+THREAD_SECONDS = 3
 _ENTRY_POINTS = {
     "pyflyte-execute": "execute_task_cmd",
     "pyflyte-map-execute": "map_execute_task_cmd",
@@ -50,11 +51,10 @@ def main(address):
     own = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [path for path in sys.path if os.path.abspath(path or ".") != own]
     lock = os.open(f"{address}.lock", os.O_RDWR | os.O_CREAT, 0o600)
-    if not _locked(lock):
-        sys.exit(0 if _appears(address) else 1)
+    if not _first(lock, address):
+        return
     entrypoint = _preload(f"{address}.tmp")
     sys.stdout.flush()
-    # The rehearsal left a thread behind. A fork takes along only the one that forks.
     reader, writer = os.pipe()
     if os.fork():
         os.close(writer)
@@ -64,21 +64,17 @@ def main(address):
     _serve(address, entrypoint, lock, writer)
 
 
-def _locked(lock):
-    with contextlib.suppress(BlockingIOError):
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return True
-    return False
-
-
-def _appears(address):
-    """Another server of this address starts: wait for it."""
-    for _ in range(600):
+def _first(lock, address):
+    """Whether it is ours to serve this address; another that does, or starts to, is waited for."""
+    for _ in range(1200):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
             probe.connect(address)
-            return True
-        time.sleep(0.1)
-    return False
+            return False
+        time.sleep(0.05)
+    sys.exit(f"another fork server of {address} does not come up")
 
 
 def _serve(address, entrypoint, lock, ready):
@@ -142,6 +138,18 @@ def _rehearse(entrypoint, scratch):
     sys.path.remove(scratch)
     sys.modules.pop("rehearsal", None)
     del FlyteEntities.entities[known:]
+    _end_loops()
+
+
+def _end_loops():
+    """End the thread that flytekit started for the rehearsal: what forks has one thread."""
+    from flytekit.utils.asyn import loop_manager
+
+    for runner in loop_manager._runner_map.values():
+        loop, thread = runner._TaskRunner__loop, runner._TaskRunner__runner_thread
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(5)
+    loop_manager._runner_map.clear()
 
 
 class _Server:
@@ -245,7 +253,7 @@ class _Server:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             _prepare(request)
             code = _execute(self.entrypoint, request)
-            threading._shutdown()
+            _wait_for_threads()
         except BaseException:
             traceback.print_exc()
         finally:
@@ -359,6 +367,23 @@ def _execute(entrypoint, request):
     with contextlib.suppress(Exception):
         _explain_missing_module(argv)
     return code
+
+
+def _wait_for_threads():
+    """As at the end of a program, but not for ever: the task is done, and others wait for its place."""
+
+    def give_up(*_):
+        raise TimeoutError
+
+    signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(THREAD_SECONDS)
+    try:
+        threading._shutdown()
+    except TimeoutError:
+        sys.stderr.write(
+            f"threads that the task left did not end within {THREAD_SECONDS} s, and were ended\n"
+        )
+    signal.alarm(0)
 
 
 def _become_program(argv):

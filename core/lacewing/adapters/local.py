@@ -278,11 +278,15 @@ class LocalCluster:
             self._settle(pod)
 
     def _settle(self, pod: _Pod) -> None:
-        """End a pod that no process runs for, by its record or as lost."""
-        try:
+        """A pod without a process ends by its record, or as lost; if it never began, it waits again."""
+        if pod.folder.exit.exists():
             self._judge(pod, json.loads(pod.folder.exit.read_bytes()))
-        except (OSError, ValueError):
+        elif pod.folder.log.exists() or pod.deleted:
             self._end(pod, local_pod.lost())
+        else:
+            pod.server, pod.pid = None, 0
+            self._waiting.append(pod)
+            self._release(pod)
 
     def _judge(self, pod: _Pod, record: Mapping[str, Any]) -> None:
         pod.folder.cap_log(self._log_bytes)
@@ -339,10 +343,8 @@ class LocalCluster:
                 pod.holds = True
                 self._room.take(pod.need)
                 self._set(pod, local_pod.running(pod.manifest, path.stat().st_mtime))
-            elif pod.folder.exit.exists() or pod.folder.log.exists():
-                self._settle(pod)
             else:
-                self._waiting.append(pod)
+                self._settle(pod)
         for name, (server, _) in alive.items():
             server.kill(name, signal.SIGKILL)
         self._pump()

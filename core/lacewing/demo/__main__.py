@@ -1,5 +1,7 @@
-"""`python -m lacewing.demo`: the demo's command, as its own background process starts it."""
+"""`python -m lacewing.demo HOST PORT`: the demo's process, as `lacewing demo start` starts it."""
 
-from lacewing.demo.command import app
+import sys
 
-app(prog_name="lacewing demo")
+from lacewing.demo.serve import main
+
+main(sys.argv[1:])

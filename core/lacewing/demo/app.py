@@ -30,6 +30,7 @@ from lacewing.adapters.local_pod import environment
 from lacewing.adapters.runs import SqlRunStore
 from lacewing.adapters.schema import prepare
 from lacewing.adapters.sql import Database, open_engine
+from lacewing.demo.environment import ImageMap
 from lacewing.demo.settings import DemoSettings
 from lacewing.demo.splice import serve_spliced
 from lacewing.demo.web import engine_readings, web_app
@@ -77,14 +78,17 @@ async def demo(home: Path, settings: DemoSettings) -> AsyncIterator[None]:
     await seed(database)
     runs = SqlRunStore(database)
     cpus, memory = os.cpu_count() or 1, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    base = f"http://{settings.host}:{settings.port}"
+    base = f"http://{settings.address}"
     cluster = LocalCluster(
         home / "cluster",
         default_python=Path(sys.executable),
         slots=settings.slots,
         cpus=cpus,
         memory_bytes=memory,
-        images=settings.images,
+        images=ImageMap(home, settings.images),
+        keep_seconds=settings.keep_days * 86400,
+        keep_count=settings.keep_attempts,
+        log_bytes=int(settings.log_megabytes * 2**20),
         log_uri=lambda pod: base + _log_path(pod),
     )
     signer = Signer(_secret(home), lambda: base)
@@ -97,7 +101,7 @@ async def demo(home: Path, settings: DemoSettings) -> AsyncIterator[None]:
     )  # fmt: skip
     files = RunFiles(blobs)
     outside = Outside(files, admin.children, admin.signals)
-    effects = Effects(registry, cluster, files, outside, admin.dynamics)
+    effects = Effects(registry, cluster, files, outside, admin.dynamics, f"{base}/console")
     loop = Loop(runs, blobs, TableEvents(ingest(database), news), effects, SystemClock())
     services = admin.services
     measured = CollectorRegistry()
@@ -129,7 +133,9 @@ async def _serving(
     grpc_socket, http_socket = home / "grpc.sock", home / "http.sock"
     server.add_insecure_port(f"unix:{grpc_socket}")
     await server.start()
-    config = uvicorn.Config(app, uds=str(http_socket), log_level="warning", lifespan="off")
+    config = uvicorn.Config(
+        app, uds=str(http_socket), log_level="warning", lifespan="off", ws="none", http="h11"
+    )
     http = uvicorn.Server(config)
     serving = asyncio.ensure_future(http._serve())
     async with serve_spliced(settings.host, settings.port, grpc_socket, http_socket) as front:

@@ -1,161 +1,171 @@
-"""`lacewing demo`: start, stop and look at the control plane of this machine, and run a workflow on it."""
+"""`lacewing demo`: start, stop and look at the control plane of this machine.
 
-import asyncio
-import contextlib
+It must not import what the demo serves with: starting would take twice as long. `running` adds the rest.
+"""
+
+import ipaddress
 import os
-import signal
-import subprocess
+import shutil
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from flyteidl.core import identifier_pb2
 from rich.console import Console
 
-from lacewing.adapters.local_log import LocalLogs
-from lacewing.demo.app import demo
-from lacewing.demo.display import print_logs, run_and_follow
-from lacewing.demo.journal import keep_journal
-from lacewing.demo.settings import DemoSettings, home, load_settings
+from lacewing.demo import client_config, instance
+from lacewing.demo.settings import home, load_settings
 from lacewing.errors import ConfigError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 console = Console(highlight=False)
-_START_SECONDS = 60.0
-_STOP_SECONDS = 10.0
-Port = Annotated[int | None, typer.Option(help="The one port for gRPC and HTTP.")]
+Port = Annotated[int | None, typer.Option(help="The one port for gRPC and HTTP.", min=1, max=65535)]
+Host = Annotated[str | None, typer.Option(help="The address to listen on; loopback if not given.")]
 
 
 @app.command()
-def start(port: Port = None, foreground: bool = False) -> None:
+def start(
+    port: Port = None,
+    host: Host = None,
+    allow_remote: Annotated[
+        bool, typer.Option(help="Let other machines in, without authentication.")
+    ] = False,
+    foreground: Annotated[bool, typer.Option(help="Serve here, until interrupted.")] = False,
+) -> None:
     """Start the demo and say how to use it; one that runs already is left alone."""
-    settings = _settings(port)
-    if foreground:
-        asyncio.run(_serve(settings))
-        return
-    if (pid := _running()) is not None:
-        console.print(f"The demo runs already (process {pid}). Stop it with: lacewing demo stop")
-        return
-    folder = home()
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "ready").unlink(missing_ok=True)
-    command = [sys.executable, "-m", "lacewing.demo", "start", "--foreground", "--port", str(settings.port)]
-    with (folder / "demo.log").open("ab") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
-    until = time.monotonic() + _START_SECONDS
-    while not (folder / "ready").exists():
-        if process.poll() is not None or time.monotonic() > until:
-            tail = (folder / "demo.log").read_text().strip().splitlines()[-1:]
-            _fail(f"The demo did not start: {' '.join(tail)}\nIts log is {folder / 'demo.log'}")
-        time.sleep(0.02)
-    console.print(f"The demo answers on {settings.host}:{settings.port}, gRPC and HTTP.")
-    console.print(f"Point Flyte's tools at it:  export FLYTECTL_CONFIG={_client_config(settings)}")
-    console.print("Run a workflow on it:       pyflyte run --remote FILE WORKFLOW")
+    try:
+        check_system(sys.platform)
+        settings = load_settings(port=port, host=host)
+        check_host(settings.host, allow_remote)
+        instance.prepare_home(home())
+        client_config.write_own(home(), settings.address)
+        if foreground:
+            _tell_start(settings.address, settings.host)
+            os.execv(sys.executable, instance.serve_command(settings))
+        with instance.only_one_start(home()):
+            found = instance.running(home())
+            if found is None:
+                found = instance.start(home(), settings)
+            elif port is None or found.address == settings.address:
+                say(f"The demo runs already (process {found.pid}). Stop it with: lacewing demo stop")
+            else:
+                raise ConfigError(
+                    f"the demo runs already on {found.address}; stop it with: lacewing demo stop"
+                )
+    except ConfigError as error:
+        fail(error.message)
+    _tell_start(found.address, settings.host)
 
 
 @app.command()
 def stop() -> None:
     """Stop the demo. Tasks that run go on, and are taken up by the next start."""
-    pid = _running()
-    if pid is None:
-        console.print("The demo does not run.")
+    found = instance.running(home())
+    if found is None:
+        say("The demo does not run.")
         return
-    os.kill(pid, signal.SIGTERM)
-    until = time.monotonic() + _STOP_SECONDS
-    while _running() is not None and time.monotonic() < until:
-        time.sleep(0.05)
-    if _running() is not None:
-        os.kill(pid, signal.SIGKILL)
-    console.print("The demo is stopped.")
+    instance.stop(home(), found)
+    say(
+        "The demo is stopped."
+        + _still_running("the next start takes them up, `lacewing demo reset` ends them")
+    )
 
 
 @app.command()
 def status() -> None:
-    """Say whether the demo runs, and where its state is. Exits 1 if it does not."""
-    pid = _running()
-    console.print(
-        f"The demo {'runs as process ' + str(pid) if pid else 'does not run'}. Its home is {home()}."
-    )
-    raise typer.Exit(0 if pid else 1)
-
-
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def run(context: typer.Context, file: Path, workflow: str) -> None:
-    """Run a workflow of FILE through an unmodified `pyflyte run --remote`; more arguments are its inputs."""
-    settings = _settings(None)
-    if _running() is None:
-        _fail("The demo does not run. Start it with: lacewing demo start")
-    command = [str(Path(sys.executable).parent / "pyflyte"), "--config", str(_client_config(settings))]
-    command += ["run", "--remote", str(file), workflow, *context.args]
-    raise typer.Exit(run_and_follow(command, _address(settings), LocalLogs(home() / "cluster"), console))
+    """Say where the demo answers, for how long, and how many tasks run. Exits 1 if it does not run."""
+    found = instance.running(home())
+    if found is None:
+        say(f"The demo does not run. Its home is {home()}." + _still_running("left by an earlier demo"))
+        raise typer.Exit(1)
+    up = timedelta(seconds=round(time.time() - found.started_at))
+    say(f"The demo answers on {found.address} (process {found.pid}, up for {up}). Its home is {home()}.")
+    say(f"Tasks that run now: {instance.tasks(home())}.")
 
 
 @app.command()
-def logs(
-    execution: Annotated[str, typer.Argument(help="The name of an execution.")] = "",
-    node: Annotated[str, typer.Argument(help="One of its nodes.")] = "",
-    project: str = "flytesnacks",
-    domain: str = "development",
-) -> None:
-    """Print the logs of an execution's tasks, or of one node; without arguments the demo's own log."""
-    if not execution:
-        path = home() / "demo.log"
-        console.out(path.read_text(errors="replace") if path.exists() else "", end="", highlight=False)
+def reset(yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
+    """Stop the demo, end its tasks and remove its state: every execution, registration and log."""
+    folder = home()
+    if not folder.exists():
+        say(f"There is nothing to remove: {folder} is not there.")
         return
-    settings = _settings(None)
-    if _running() is None:
-        _fail("The demo does not run. Start it with: lacewing demo start")
-    identifier = identifier_pb2.WorkflowExecutionIdentifier(project=project, domain=domain, name=execution)
-    found = LocalLogs(home() / "cluster")
-    raise typer.Exit(print_logs(_address(settings), identifier, node, found, console))
+    if not (folder / "format").exists():
+        fail(f"{folder} is no home of a demo, so nothing in it is removed.")
+    if not yes:
+        typer.confirm(f"Remove all that {folder} holds, except lacewing.yaml?", abort=True)
+    with instance.only_one_start(folder):
+        if (found := instance.running(folder)) is not None:
+            instance.stop(folder, found)
+        instance.end_tasks(folder)
+        _empty(folder)
+    client_config.remove_sandbox(Path.home())
+    say(f"All is removed from {folder}.")
 
 
-def _settings(port: int | None) -> DemoSettings:
+def check_system(platform: str) -> None:
+    """Raises ConfigError where the demo cannot run."""
+    if platform != "linux":
+        raise ConfigError(
+            "the demo needs Linux (it uses /proc, process groups and a child subreaper) and this is "
+            f"{platform}; use a Linux machine, a virtual one, or WSL"
+        )
+
+
+def check_host(host: str, allow_remote: bool) -> None:
+    """Raises ConfigError for an address that others reach, unless that is wanted."""
     try:
-        return load_settings(port=port)
-    except ConfigError as error:
-        _fail(error.message)
+        loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        loopback = host == "localhost"
+    if not loopback and not allow_remote:
+        raise ConfigError(
+            f"{host} can be reached by other machines, and the demo has no authentication: whoever reaches "
+            "it runs code here; say --allow-remote if that is wanted"
+        )
 
 
-def _fail(message: str) -> NoReturn:
-    console.print(f"[red]{message}[/red]", soft_wrap=True)
+def say(text: str) -> None:
+    """Print a line as it is."""
+    console.print(text, soft_wrap=True, markup=False)
+
+
+def fail(message: str) -> NoReturn:
+    """Print why, and exit 1."""
+    console.print(message, style="red", soft_wrap=True, markup=False)
     raise typer.Exit(1)
 
 
-async def _serve(settings: DemoSettings) -> None:
-    keep_journal()
-    folder = home()
-    over = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, over.set)
-    try:
-        async with demo(folder, settings):
-            (folder / "pid").write_text(str(os.getpid()))
-            (folder / "ready").touch()
-            await over.wait()
-    except ConfigError as error:
-        _fail(error.message)
-    finally:
-        (folder / "pid").unlink(missing_ok=True)
+def _tell_start(address: str, host: str) -> None:
+    own = home() / "config.yaml"
+    sandbox = client_config.write_sandbox(Path.home(), address)
+    say(f"The demo answers on {address}, gRPC and HTTP.")
+    say(f"Look at executions:         http://{address}/console")
+    say(f"Point Flyte's tools at it:  export FLYTECTL_CONFIG={own}")
+    say("Run a workflow on it:       pyflyte run --remote FILE WORKFLOW")
+    say("Run it and follow it:       lacewing demo run FILE WORKFLOW")
+    if sandbox is None:
+        say(f"{Path.home()}/.flyte/config-sandbox.yaml is yours, and was left as it is.")
+    if host not in ("localhost", "127.0.0.1", "::1"):
+        text = f"Whoever reaches {host} can run code on this machine: there is no authentication."
+        console.print(text, style="yellow", soft_wrap=True)
 
 
-def _running() -> int | None:
-    """The demo's process, if it lives and is a demo."""
-    with contextlib.suppress(OSError, ValueError):
-        pid = int((home() / "pid").read_text())
-        if b"lacewing" in Path(f"/proc/{pid}/cmdline").read_bytes():
-            return pid
-    return None
+def _still_running(note: str) -> str:
+    count = instance.tasks(home())
+    return f" Tasks that go on: {count} ({note})." if count else ""
 
 
-def _address(settings: DemoSettings) -> str:
-    return f"{settings.host}:{settings.port}"
-
-
-def _client_config(settings: DemoSettings) -> Path:
-    """The file that flytekit and flytectl read; written anew, since it is ours."""
-    path = home() / "config.yaml"
-    path.write_text(f"admin:\n  endpoint: dns:///{settings.host}:{settings.port}\n  insecure: true\n")
-    return path
+def _empty(folder: Path) -> None:
+    """The user's settings stay, and the lock that keeps others out meanwhile."""
+    for path in folder.iterdir():
+        if path.name in ("lacewing.yaml", "start.lock"):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    if [path.name for path in folder.iterdir()] == ["start.lock"]:
+        shutil.rmtree(folder, ignore_errors=True)

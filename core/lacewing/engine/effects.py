@@ -71,6 +71,7 @@ class Effects:
     files: RunFiles
     outside: Outside
     compiler: DynamicCompiler
+    console_url: str = ""
 
     @cached_property
     def inputs(self) -> NodeInputs:
@@ -121,6 +122,10 @@ class Effects:
             handle = await self.outside.launch(scene.spec, node, attempt, inputs, element)
             return Launched(node.id, attempt, handle, element)
         context = task_context(scene.graph, scene.spec, node, attempt, inputs, element)
+        if self.console_url:
+            context = replace(context, console_url=self.console_url)
+        if context.wants_template:
+            await self.files.write_template(context.template_uri, context.template)
         backend = self.registry.backend(node.task.type)
         handle = await backend.launch(self.cluster, context)
         return Launched(node.id, attempt, {"plugin": backend.name, **handle}, element)

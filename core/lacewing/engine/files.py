@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 
-from flyteidl.core import compiler_pb2, dynamic_job_pb2, errors_pb2, literals_pb2
+from flyteidl.core import compiler_pb2, dynamic_job_pb2, errors_pb2, literals_pb2, tasks_pb2
 from google.protobuf.message import DecodeError
 
 from lacewing.errors import TaskError
@@ -78,6 +78,10 @@ class RunFiles:
     async def write_closure(self, uri: str, closure: compiler_pb2.CompiledWorkflowClosure) -> None:
         """Store a compiled workflow."""
         await self._blobs.write(uri, closure.SerializeToString(deterministic=True))
+
+    async def write_template(self, uri: str, template: tasks_pb2.TaskTemplate) -> None:
+        """Store a task's template, for a command that asks for it."""
+        await self._blobs.write(uri, template.SerializeToString(deterministic=True))
 
     async def judge(
         self, prefix: str, outputs: list[str], seen: Observation

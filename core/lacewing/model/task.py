@@ -1,5 +1,6 @@
 """What a backend may see of a task, and what it answers. Plain data: no client, no I/O."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -121,6 +122,8 @@ class TaskContext:
     interruptible: bool = False
     default_resources: Mapping[str, str] = field(default_factory=dict)
     resource_limits: Mapping[str, str] = field(default_factory=dict)
+    console_url: str = ""
+    """Where the console is, if it is known."""
 
     @cached_property
     def image(self) -> str:
@@ -148,12 +151,34 @@ class TaskContext:
             "FLYTE_INTERNAL_EXECUTION_PROJECT": self.key.project,
             "FLYTE_INTERNAL_EXECUTION_DOMAIN": self.key.domain,
             "FLYTE_ATTEMPT_NUMBER": str(self.attempt),
+            **self._execution_url,
             "FLYTE_INTERNAL_TASK_PROJECT": task.project,
             "FLYTE_INTERNAL_TASK_DOMAIN": task.domain,
             "FLYTE_INTERNAL_TASK_NAME": task.name,
             "FLYTE_INTERNAL_TASK_VERSION": task.version,
             **self.envs,
         }
+
+    @property
+    def template_uri(self) -> str:
+        """Where a command that names `{{ .taskTemplatePath }}` finds the task's template."""
+        return f"{self.output_prefix}/task.pb"
+
+    @property
+    def wants_template(self) -> bool:
+        """Whether the command names the file of the task's template, so that it must be there."""
+        container = self.template.container
+        return any("tasktemplatepath" in part.lower() for part in (*container.command, *container.args))
+
+    @property
+    def _execution_url(self) -> dict[str, str]:
+        if not self.console_url or "link_type" not in self.template.config:
+            return {}
+        key = self.key
+        path = (
+            f"projects/{key.project}/domains/{key.domain}/executions/{key.name}/nodeId/{self.node_id}/nodes"
+        )
+        return {"FLYTE_EXECUTION_URL": f"{self.console_url}/{path}"}
 
     def render(self, text: str) -> str:
         """`text` with the command template variables of propeller.md, section 4.1, filled in.
@@ -171,6 +196,7 @@ class TaskContext:
             "rawoutputdataprefix": self.raw_output_prefix,
             "checkpointoutputprefix": self.checkpoint_prefix,
             "prevcheckpointprefix": self.previous_checkpoint_prefix or '""',
-            "perretryuniquekey": self.name.replace("-", "_"),
+            "perretryuniquekey": re.sub(r"[^a-zA-Z0-9]", "_", re.sub(r"^[^a-zA-Z]", "a", self.name)),
+            "tasktemplatepath": self.template_uri,
             "namespace": self.namespace,
         }
