@@ -267,6 +267,16 @@ async def test_a_cluster_that_closes_leaves_no_process(tmp_path: Path, cluster: 
     assert not list(tmp_path.glob("fork-*.sock"))
 
 
+async def test_a_deleted_pod_that_does_not_move_ends_with_the_cluster(tmp_path: Path, cluster: Make):
+    found = cluster(tmp_path, grace_seconds=3600)
+    await found.start()
+    await found.create(POD, pod("still", "sh", "-c", f"echo $$ > {tmp_path}/own; kill -STOP $$"))
+    own = await number(tmp_path / "own")
+    await found.delete(POD, "ns", "still")
+    await found.close()
+    assert await gone(own)
+
+
 async def test_the_files_of_a_process_go_at_its_end_and_its_log_stays(local: LocalCluster, tmp_path: Path):
     await local.create(POD, pod("files", "sh", "-c", "echo x > own; echo x > $TMPDIR/other; echo said"))
     await ended(local, "files")

@@ -101,6 +101,10 @@ class LocalCluster:
 
     async def close(self, *, kill: bool = False) -> None:
         """Let go. With `kill` every process ends; without, they go on under their fork server."""
+        for pod in self._by_id.values():
+            if pod.deleted and pod.server is not None:
+                # Nobody will be here when its grace is over.
+                pod.server.kill(pod.id, signal.SIGKILL)
         for server in list(self._servers.values()):
             if kill:
                 with contextlib.suppress(TransientError):
