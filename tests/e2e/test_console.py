@@ -1,6 +1,7 @@
 """The console in a real browser, while the demo runs a real workflow."""
 
 import asyncio
+import contextlib
 import shutil
 import subprocess
 import sys
@@ -59,19 +60,36 @@ WORKFLOW = """
 """
 
 
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (chromium and driver):
+@contextlib.contextmanager
+def chromium(profile: Path, *, scripts: bool) -> Iterator[webdriver.Chrome]:
+    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (program and driver):
         pytest.fail(MISSING)
     options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for option in (*OPTIONS, f"--user-data-dir={tmp_path / 'profile'}"):
+    options.binary_location = program
+    for option in (*OPTIONS, f"--user-data-dir={profile}"):
         options.add_argument(option)
+    if not scripts:
+        options.add_experimental_option("prefs", {"profile.managed_default_content_settings.javascript": 2})
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     found = webdriver.Chrome(options=options, service=Service(driver))
-    yield found
-    found.quit()
+    try:
+        yield found
+    finally:
+        found.quit()
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
+    with chromium(tmp_path / "profile", scripts=True) as found:
+        yield found
+
+
+@pytest.fixture
+def plain_browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
+    """One that runs no script of a page."""
+    with chromium(tmp_path / "profile", scripts=False) as found:
+        yield found
 
 
 def pyflyte(folder: Path, port: int, *arguments: str) -> str:
@@ -160,3 +178,19 @@ async def test_a_person_follows_a_run_in_the_browser(tmp_path: Path, browser: we
         await asyncio.to_thread(end_by_button, browser, second)
         problems = [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
     assert not problems
+
+
+def walk_without_scripts(browser: webdriver.Chrome, address: str, gate: Path) -> None:
+    browser.get(address)
+    until_seen(browser, "Running", "n0")
+    gate.touch()
+    until_seen(browser, "Failed", "ValueError: opened & failed")
+
+
+async def test_a_page_renews_itself_without_scripts(tmp_path: Path, plain_browser: webdriver.Chrome):
+    port, gate = free_port(), tmp_path / "gate"
+    async with demo(tmp_path / "home", DemoSettings(port=port)):
+        address = await asyncio.to_thread(pyflyte, tmp_path, port, "--gate", str(gate))
+        await asyncio.to_thread(walk_without_scripts, plain_browser, address, gate)
+        left_alone = plain_browser.find_elements(By.TAG_NAME, "noscript")
+    assert not left_alone, "a page of what is over does not renew itself"

@@ -59,7 +59,7 @@ async def test_a_run_that_fails_shows_its_nodes_attempts_and_traceback(served: A
     await story.attempt(node, task, 0, "FAILED", 3, error=lost)
     await story.attempt(node, task, 1, "RUNNING", 4)
     alive = await story.page(run)
-    assert 'data-refresh="1000"' in alive
+    assert 'data-refresh="1010"' in alive
     assert '<meta http-equiv="refresh"' in alive
     error = {"code": "USER:ValueError", "message": "Traceback (most recent call last):\nValueError: <b>"}
     await story.attempt(node, task, 1, "FAILED", 6, error=error)
@@ -176,6 +176,16 @@ async def test_the_button_ends_a_run_and_another_site_does_not(served: Any, stor
     assert "Terminate</button>" not in page
     request = execution_pb2.WorkflowExecutionGetRequest(id=run)
     assert (await story.admin.GetExecution(request, Call("test"))).closure.abort_metadata.cause
+
+
+async def test_the_other_button_runs_it_again(served: Any, story: Any):
+    run = await story.launch(await story.register(), "run1")
+    assert "Relaunch</button>" in await story.page(run)
+    answer = await served.http.post(f"{execution_path(run)}/relaunch", follow_redirects=True)
+    assert answer.status_code == 200
+    assert answer.url.path.startswith(f"{PLACE}/executions/")
+    assert answer.url.path != execution_path(run)
+    assert "probe" in answer.text
 
 
 async def test_what_cannot_be_ended_says_why(served: Any, story: Any):

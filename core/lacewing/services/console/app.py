@@ -133,7 +133,8 @@ class Console:
         page = run_page(execution, data, found, _now(), hidden=hidden)
         return self._page(
             request, "execution", title=f"Execution {name}", page=page, run=page.run,
-            refresh=0 if page.run.phase.over else 1000, live=not page.run.phase.over, most=MOST_NODES,
+            refresh=0 if page.run.phase.over else 1000 + 10 * len(page.rows),
+            live=not page.run.phase.over, most=MOST_NODES,
             relaunch=self._reader.offers("RelaunchExecution"),
             terminate=not page.run.phase.over and page.run.phase.name != "ABORTING",
         )  # fmt: skip

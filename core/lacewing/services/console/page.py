@@ -78,6 +78,7 @@ class Attempt:
     phase: Phase
     span: Span
     reason: str
+    """Why it does not run yet."""
     error: Any
     links: tuple[Any, ...]
     log_path: str
@@ -237,7 +238,7 @@ def attempt_of(execution: task_execution_pb2.TaskExecution, now: datetime) -> At
         number=number,
         phase=phase,
         span=span_of(closure, phase, now),
-        reason="" if phase.over else closure.reason,
+        reason="" if phase.over or phase.name == "RUNNING" else closure.reason,
         error=closure.error if closure.HasField("error") else None,
         links=tuple(link for link in closure.logs if not link.uri.endswith(own)),
         log_path=own,
