@@ -21,6 +21,7 @@ from lacewing.services.admin.events import Events
 from lacewing.services.admin.executions import Executions
 from lacewing.services.admin.holding import Holding
 from lacewing.services.admin.launches import Launches
+from lacewing.services.admin.metrics import Metrics
 from lacewing.services.admin.named import Descriptions, NamedEntities
 from lacewing.services.admin.projects import Projects
 from lacewing.services.admin.registration import Registration
@@ -95,6 +96,7 @@ class Admin:
             executions,
             Events(database, news),
             views,
+            Metrics(database, blobs),
             EntityLists(database),
             LaunchPlans(database),
             NamedEntities(database),
