@@ -8,7 +8,6 @@ import contextlib
 import errno
 import os
 import uuid
-from pathlib import Path
 
 from lacewing.errors import LacewingError, TaskError, TransientError
 
@@ -22,9 +21,9 @@ class LocalBlobStore:
         """The whole file; FileNotFoundError if it is not there."""
         path = local_path(uri)
         try:
-            if path.stat().st_size < _INLINE:
-                return path.read_bytes()
-            return await asyncio.to_thread(path.read_bytes)
+            if os.stat(path).st_size < _INLINE:
+                return _read(path)
+            return await asyncio.to_thread(_read, path)
         except FileNotFoundError:
             raise
         except OSError as error:
@@ -40,19 +39,24 @@ class LocalBlobStore:
     async def size(self, uri: str) -> int | None:
         """How many bytes, or None."""
         try:
-            return local_path(uri).stat().st_size
+            return os.stat(local_path(uri)).st_size
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise _refusal("read", uri, error) from error
 
 
-def local_path(uri: str) -> Path:
+def local_path(uri: str) -> str:
     """The path that a bare or a `file://` URI names. Any other scheme, and a way back up, is a TaskError."""
     path = uri.removeprefix("file://")
     if not path.startswith("/") or ".." in path.split("/") or "\0" in path:
         raise TaskError(f"{uri!r} is no file of this machine; the store here holds absolute paths")
-    return Path(path)
+    return path
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def _refusal(verb: str, path: object, error: OSError) -> LacewingError:
@@ -63,16 +67,19 @@ def _refusal(verb: str, path: object, error: OSError) -> LacewingError:
     return TransientError(message, delay=5.0)
 
 
-def _write(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{uuid.uuid4().hex}")
+def _write(path: str, data: bytes) -> None:
+    folder = os.path.dirname(path)
+    temporary = f"{folder}/.{uuid.uuid4().hex}"
     try:
         try:
-            temporary.write_bytes(data)
+            file = open(temporary, "wb")  # noqa: SIM115, the folder may have to be made first
         except FileNotFoundError:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_bytes(data)
+            os.makedirs(folder, exist_ok=True)
+            file = open(temporary, "wb")  # noqa: SIM115
+        with file:
+            file.write(data)
         os.replace(temporary, path)
     except OSError as error:
         with contextlib.suppress(OSError):
-            temporary.unlink()
+            os.unlink(temporary)
         raise _refusal("write", path, error) from error

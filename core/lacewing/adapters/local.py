@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import signal
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ import structlog
 from lacewing.adapters import forkserver, local_pod
 from lacewing.adapters.local_folder import PodFolder, sweep
 from lacewing.adapters.local_pod import Need
-from lacewing.adapters.local_room import Room
+from lacewing.adapters.local_room import Line, Room
 from lacewing.adapters.local_server import ForkServer, known_servers
 from lacewing.errors import TransientError
 from lacewing.model.task import Manifest, ResourceKind
@@ -86,7 +86,7 @@ class LocalCluster:
         self._pods: dict[tuple[str, str], _Pod] = {}
         self._by_id: dict[str, _Pod] = {}
         self._ended: OrderedDict[tuple[str, str], Manifest] = OrderedDict()
-        self._waiting: deque[_Pod] = deque()
+        self._line: Line[_Pod] = Line(self._room)
         self._servers: dict[Path, ForkServer] = {}
         self._watchers: list[asyncio.Queue[Manifest]] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -130,8 +130,7 @@ class LocalCluster:
         except OSError as error:
             raise TransientError(f"cannot write {folder.path}: {error.strerror}", delay=5.0) from error
         pod = self._add(manifest, folder)
-        self._waiting.append(pod)
-        self._pump()
+        self._enter(pod)
         return pod.manifest
 
     def _folder(self, namespace: str, name: str) -> PodFolder:
@@ -158,8 +157,7 @@ class LocalCluster:
         if pod is None:
             return
         pod.deleted = True
-        if pod in self._waiting:
-            self._waiting.remove(pod)
+        self._line.remove(pod)
         if pod.server is None:
             self._drop(pod)
             return
@@ -181,27 +179,22 @@ class LocalCluster:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def _enter(self, pod: _Pod) -> None:
+        """Have the pod wait for room; one that asks for more than the machine has fails."""
+        if lack := self._room.never_has(pod.need):
+            self._end(pod, local_pod.rejected(lack, pod.need, self._room.total))
+            return
+        self._line.add(pod)
+        lack = self._room.lacks(pod.need)
+        self._pump()
+        if lack and not pod.holds:
+            self._set(pod, local_pod.unschedulable(f"0/1 nodes are available: Insufficient {lack}."))
+
     def _pump(self) -> None:
-        """Start what fits, in the order of arrival; what asks for more than the machine has fails."""
-        kept: deque[_Pod] = deque()
-        blocked: set[str] = set()
-        waiting, self._waiting = self._waiting, deque()
-        for pod in waiting:
-            if lack := self._room.never_has(pod.need):
-                self._end(pod, local_pod.rejected(lack, pod.need, self._room.total))
-                continue
-            lack = self._room.lacks(pod.need)
-            if not lack and not blocked & _uses(pod.need):
-                self._room.take(pod.need)
-                pod.holds = True
-                self._spawn(self._launch(pod))
-                continue
-            blocked |= _uses(pod.need)
-            kept.append(pod)
-            if lack and "status" not in pod.manifest:
-                message = f"0/1 nodes are available: Insufficient {lack}."
-                self._set(pod, local_pod.unschedulable(message))
-        self._waiting = kept
+        """Start what fits, in the order of arrival."""
+        for pod in self._line.next():
+            pod.holds = True
+            self._spawn(self._launch(pod))
 
     async def _launch(self, pod: _Pod) -> None:
         python = local_pod.python_of(pod.manifest, self._images, self._default)
@@ -289,8 +282,8 @@ class LocalCluster:
             self._end(pod, local_pod.lost())
         else:
             pod.server, pod.pid = None, 0
-            self._waiting.append(pod)
             self._release(pod)
+            self._enter(pod)
 
     def _judge(self, pod: _Pod, record: Mapping[str, Any]) -> None:
         pod.folder.cap_log(self._log_bytes)
@@ -340,6 +333,7 @@ class LocalCluster:
                 del self._servers[python]
                 continue
             alive |= {name: (server, pid) for name, pid in (await server.running()).items()}
+        without = []
         for path in sorted(self.root.glob("pods/*/*/pod.json")):
             pod = self._add(json.loads(path.read_bytes()), PodFolder(path.parent))
             if pod.id in alive:
@@ -348,10 +342,11 @@ class LocalCluster:
                 self._room.take(pod.need)
                 self._set(pod, local_pod.running(pod.manifest, path.stat().st_mtime))
             else:
-                self._settle(pod)
+                without.append(pod)
         for name, (server, _) in alive.items():
             server.kill(name, signal.SIGKILL)
-        self._pump()
+        for pod in without:
+            self._settle(pod)
 
     async def _watch_limits(self) -> None:
         """End what grew over its memory limit, as the kernel would, and cut logs that grew too long."""
@@ -388,11 +383,6 @@ def tree_memory(pid: int) -> float:
 
 def _key(manifest: Manifest) -> tuple[str, str]:
     return manifest["metadata"]["namespace"], manifest["metadata"]["name"]
-
-
-def _uses(need: Need) -> set[str]:
-    used = {"slots": need.slots, "cpu": need.cpus, "memory": need.memory_bytes}
-    return {name for name, amount in used.items() if amount}
 
 
 def _is_ours(pid: int, pod_id: str) -> bool:

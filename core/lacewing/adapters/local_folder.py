@@ -47,18 +47,16 @@ class PodFolder:
         """Make the folder and remember that the pod is to run."""
         self.work.mkdir(parents=True, exist_ok=True)
         self.temporary.mkdir(exist_ok=True)
-        _write(self.path / "pod.json", json.dumps(manifest))
+        _write(self.path, "pod.json", manifest)
 
     def finish(self, manifest: Manifest) -> None:
         """Remember how the pod ended."""
-        _write(self.path / "ended.json", json.dumps(manifest))
-        for name in ("pod.json", "exit.json", "oom"):
-            (self.path / name).unlink(missing_ok=True)
+        _write(self.path, "ended.json", manifest)
+        _remove(self.path, "pod.json", "exit.json", "oom")
 
     def forget(self) -> None:
         """The object is deleted. Its log stays."""
-        for name in ("pod.json", "ended.json"):
-            (self.path / name).unlink(missing_ok=True)
+        _remove(self.path, "pod.json", "ended.json")
 
     def ended(self) -> Manifest | None:
         """The pod that ended here."""
@@ -69,8 +67,11 @@ class PodFolder:
 
     def clear(self) -> None:
         """Remove the files of the process."""
-        shutil.rmtree(self.work, ignore_errors=True)
-        shutil.rmtree(self.temporary, ignore_errors=True)
+        for folder in (self.work, self.temporary):
+            try:
+                os.rmdir(folder)
+            except OSError:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def tail(self) -> str:
         """The end of the log."""
@@ -112,7 +113,14 @@ def sweep(root: Path, keep_seconds: float, keep_count: int) -> None:
                 shutil.rmtree(path, ignore_errors=True)
 
 
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_suffix(".new")
-    temporary.write_text(text)
-    os.replace(temporary, path)
+def _write(folder: Path, name: str, manifest: Manifest) -> None:
+    temporary = f"{folder}/{name}.new"
+    with open(temporary, "w") as file:
+        file.write(json.dumps(manifest))
+    os.replace(temporary, f"{folder}/{name}")
+
+
+def _remove(folder: Path, *names: str) -> None:
+    for name in names:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{folder}/{name}")

@@ -8,7 +8,9 @@ a savepoint of its own, so that one failure undoes only itself.
 import asyncio
 import concurrent.futures
 import queue
+import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,6 +23,7 @@ from lacewing.errors import ConfigError, TransientError
 T = TypeVar("T")
 metadata = MetaData()
 _GROUP = 256
+_WAL_TRIES, _WAL_SECONDS = 100, 0.05
 
 
 def open_engine(url: str) -> Engine:
@@ -33,7 +36,8 @@ def open_engine(url: str) -> Engine:
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: object) -> None:
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "cache_size=-16000"):
+        _use_wal(connection)
+        for pragma in ("synchronous=NORMAL", "foreign_keys=ON", "cache_size=-16000"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -42,6 +46,18 @@ def open_engine(url: str) -> Engine:
         connection.exec_driver_sql("BEGIN" if options.get("reader") else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _use_wal(connection: Any) -> None:
+    """Have a write-ahead log. SQLite does not wait for others while it changes to one, so we do."""
+    for _ in range(_WAL_TRIES):
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError:
+            time.sleep(_WAL_SECONDS)
+        else:
+            return
+    connection.execute("PRAGMA journal_mode=WAL")
 
 
 def _not_now(error: OperationalError) -> TransientError:

@@ -5,9 +5,9 @@ The composition root. It makes the objects, starts every background task and end
 
 import asyncio
 import contextlib
+import gc
 import os
 import secrets
-import socket
 import sys
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
@@ -38,7 +38,7 @@ from lacewing.demo.web import engine_readings, web_app
 from lacewing.engine.contexts import EXECUTION_LABEL, NODE_LABEL, owner
 from lacewing.engine.effects import Effects
 from lacewing.engine.files import RunFiles
-from lacewing.engine.loop import Loop
+from lacewing.engine.loop import GC_THRESHOLDS, Loop
 from lacewing.engine.outside import Outside
 from lacewing.errors import TransientError
 from lacewing.hooks.loader import load_plugins
@@ -71,6 +71,7 @@ def seed(database: Database) -> Coroutine[Any, Any, Any]:
 @contextlib.asynccontextmanager
 async def demo(home: Path, settings: DemoSettings) -> AsyncIterator[None]:
     """Run the demo while the context lasts. Processes of tasks outlive it."""
+    gc.set_threshold(*GC_THRESHOLDS)
     home.mkdir(parents=True, exist_ok=True)
     registry = load_plugins(settings.plugins, settings.plugin_settings, settings.fallback)
     engine = open_engine(f"sqlite:///{home}/lacewing.db")
@@ -108,9 +109,7 @@ async def demo(home: Path, settings: DemoSettings) -> AsyncIterator[None]:
     measured = CollectorRegistry()
     Readings(engine_readings(loop), measured)
     meter = RequestMetrics(measured)
-    hosts = (settings.host, socket.gethostname())
-    logs = LocalLogs(home / "cluster")
-    app = web_app(root, signer, services, logs, meter, measured, settings.origins, hosts)
+    app = web_app(root, signer, services, LocalLogs(home / "cluster"), meter, measured, settings.origins)
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(database.close)
         work = [loop.work() for _ in range(_WORKERS)]

@@ -79,8 +79,9 @@ def task_context(
 
 def interruptible(graph: Graph, spec: RunSpec, node: Node) -> bool:
     """Whether a node may run where it can be interrupted: it says so itself, or its run, or its workflow."""
-    said = (node.interruptible, spec.interruptible, graph.scope_of(node).interruptible)
-    return next((value for value in said if value is not None), False)
+    if node.interruptible is not None:
+        return node.interruptible
+    return graph.scope_of(node).interruptible if spec.interruptible is None else spec.interruptible
 
 
 def element_hint(node_id: str, element: int) -> str:

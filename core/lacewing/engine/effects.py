@@ -235,7 +235,8 @@ class Effects:
             return Observed(node.id, attempt, seen, dynamic=True)
         names = sorted(node.task.interface.outputs.variables)
         judged, error = await self.files.judge(context.output_prefix, names, seen)
-        judged = replace(judged, links=seen.links, started_at=seen.started_at)
+        if judged is not seen:
+            judged = replace(judged, links=seen.links, started_at=seen.started_at)
         return Observed(node.id, attempt, judged, error, element=element)
 
     _EFFECTS: ClassVar[dict[type, Callable[["Effects", Scene, Node], Awaitable[Stimulus]]]] = {

@@ -44,6 +44,9 @@ from lacewing.ports import BlobStore, Clock, EventSink, Loaded, RunStore
 log = structlog.get_logger(__name__)
 EVERYTHING = "*"
 """The hint that asks for every active node to be looked at."""
+GC_THRESHOLDS = (20_000, 20, 20)
+"""For `gc.set_threshold` of a process that runs a loop: runs and graphs are many objects without cycles, and
+Python's own thresholds have the collector walk them again and again."""
 _FRESH = "+"
 _TIMER = "@"
 _GRAPHS = 256
