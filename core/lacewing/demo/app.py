@@ -8,6 +8,7 @@ import contextlib
 import gc
 import os
 import secrets
+import signal
 import sys
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
@@ -122,6 +123,7 @@ async def demo(home: Path, settings: DemoSettings) -> AsyncIterator[None]:
         # What an earlier demo left is taken up before anyone asks: what is not known counts as vanished.
         await cluster.start()
         stack.push_async_callback(cluster.close)
+        await admin.refuse_unstarted(set(await runs.live()))
         await stack.enter_async_context(_background(work))
         await stack.enter_async_context(_serving(home, settings, grpc_server(services, meter), app))
         stack.callback(holding.close)
@@ -153,12 +155,21 @@ async def _serving(
 @contextlib.asynccontextmanager
 async def _background(work: list[Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
     tasks = [asyncio.ensure_future(one) for one in work]
+    for task in tasks:
+        task.add_done_callback(_watch)
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _watch(task: asyncio.Future[None]) -> None:
+    """None of the background's tasks may end by itself. Without one of them runs would stand still unseen."""
+    if not task.cancelled():
+        log.critical("a part of the demo ended; the demo ends with it", exc_info=task.exception())
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def _follow_runs(runs: SqlRunStore, loop: Loop) -> None:

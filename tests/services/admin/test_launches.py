@@ -19,12 +19,14 @@ from flyteidl.admin import (
     workflow_pb2,
 )
 from flyteidl.admin import event_pb2 as admin_event_pb2
+from flyteidl.core import execution_pb2 as core_pb2
 from flyteidl.core import identifier_pb2
 from flyteidl.service import admin_pb2_grpc
 from google.protobuf.json_format import ParseDict
 from lacewing.adapters.runs import SqlRunStore
 from lacewing.model.ids import RunKey
 from lacewing.model.run import RunSpec
+from lacewing.services.gateway import ADMIN
 from lacewing.testing.factories import make_template
 
 PLACE = {"project": "flytesnacks", "domain": "development"}
@@ -317,3 +319,13 @@ async def test_a_task_by_itself_takes_the_attributes_of_its_place(world: World):
     execution = await world.get((await world.admin.CreateExecution(request)).id)
     assert execution.spec.max_parallelism == 6
     assert execution.spec.launch_plan == task
+
+
+async def test_what_a_server_did_not_finish_starting_is_told_as_failed(world: World):
+    await world.plan()
+    started, lost = await world.create("started"), await world.create("lost")
+    await world.served.services[ADMIN].refuse_unstarted({RunKey(*PLACE.values(), "started")})
+    phase = core_pb2.WorkflowExecution.Phase
+    assert (await world.get(started.id)).closure.phase == phase.UNDEFINED
+    failed = (await world.get(lost.id)).closure
+    assert (failed.phase, "create it again" in failed.error.message) == (phase.FAILED, True)

@@ -105,6 +105,7 @@ class Admin:
             Attributes(database),
             About(),
         )
+        self.refuse_unstarted = launches.refuse_unstarted
         self.services: dict[ServiceDescriptor, object] = {
             _ADMIN: self.rpcs,
             _DATA_PROXY: DataProxy(root, signer, blobs, views),

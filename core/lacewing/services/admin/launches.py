@@ -7,6 +7,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -120,6 +121,19 @@ class Launches:
             reason = str(error)
             await self._database.write(lambda c: _refuse(c, execution_identifier(key), reason))
         return execution_pb2.ExecutionCreateResponse(id=execution_identifier(key))
+
+    async def refuse_unstarted(self, known: set[RunKey]) -> None:
+        """Fail executions that a server ended in the middle of starting: they are noted, and no run is."""
+        table = db.executions
+        query = select(table).where(table.c.phase == "UNDEFINED")
+        rows = await self._database.read(lambda c: c.execute(query).all())
+        for row in rows:
+            key = RunKey(row.execution_project, row.execution_domain, row.execution_name)
+            if key not in known:
+                reason = "the server ended while this execution was started; create it again"
+                await self._database.write(
+                    partial(_refuse, identifier=execution_identifier(key), reason=reason)
+                )
 
     async def RelaunchExecution(
         self, request: execution_pb2.ExecutionRelaunchRequest, call: Call
