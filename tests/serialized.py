@@ -10,8 +10,9 @@ from flytekit.models.task import TaskSpec
 from flytekit.tools.translator import get_serializable
 from lacewing.compiler.build import compile_workflow
 from lacewing.compiler.nodes import LaunchPlanInterface
-from lacewing.compiler.requirements import identifier_key, requirements
+from lacewing.compiler.requirements import requirements
 from lacewing.compiler.task import compile_task
+from lacewing.model.closure import identifier_key
 from lacewing.services.admin.launch_plan import expected_inputs
 
 _IMAGE = Image("default", "example.org/image", "1")

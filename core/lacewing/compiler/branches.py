@@ -11,9 +11,9 @@ from flyteidl.core.types_pb2 import LiteralType
 
 from lacewing.compiler.bindings import mismatch, not_found
 from lacewing.compiler.problems import Problems
-from lacewing.compiler.requirements import arms, blocks
 from lacewing.compiler.types import UNKNOWN, Types, castable, is_none, scalar_type
 from lacewing.errors import InvalidArgument
+from lacewing.model.closure import arms, blocks
 
 _Comparison: TypeAlias = condition_pb2.ComparisonExpression
 

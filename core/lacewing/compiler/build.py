@@ -31,14 +31,10 @@ from lacewing.compiler.nodes import (
     read_variables,
 )
 from lacewing.compiler.problems import CompileError, Problem, Problems
-from lacewing.compiler.requirements import (
-    Key,
-    arms,
-    identifier_key,
-    references,
-)
+from lacewing.compiler.requirements import references
 from lacewing.compiler.task import bad_quantities
 from lacewing.compiler.types import Types
+from lacewing.model.closure import Key, arms, identifier_key
 from lacewing.model.ids import END_NODE, START_NODE
 
 

@@ -9,8 +9,8 @@ from flyteidl.core.types_pb2 import LiteralType
 from lacewing.compiler.bindings import Outputs, check_bindings, not_bound
 from lacewing.compiler.branches import branch_outputs
 from lacewing.compiler.problems import Problems
-from lacewing.compiler.requirements import Key, arms, identifier_key
 from lacewing.compiler.types import NONE, Types, union_of
+from lacewing.model.closure import Key, arms, identifier_key
 
 Variables = Mapping[str, interface_pb2.Variable]
 

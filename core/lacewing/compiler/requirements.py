@@ -8,12 +8,7 @@ from dataclasses import dataclass
 
 from flyteidl.core import identifier_pb2, workflow_pb2
 
-Key = tuple[str, str, str, str]
-
-
-def identifier_key(identifier: identifier_pb2.Identifier) -> Key:
-    """Project, domain, name, version."""
-    return identifier.project, identifier.domain, identifier.name, identifier.version
+from lacewing.model.closure import Key, arms, identifier_key
 
 
 @dataclass(frozen=True)
@@ -80,18 +75,3 @@ def with_inner(node: workflow_pb2.Node) -> Iterator[workflow_pb2.Node]:
         yield from with_inner(arm)
     if node.HasField("array_node"):
         yield from with_inner(node.array_node.node)
-
-
-def arms(branch: workflow_pb2.Node) -> list[workflow_pb2.Node]:
-    """The nodes that a branch chooses from, in order, its else last; none for another kind of node."""
-    if branch.WhichOneof("target") != "branch_node":
-        return []
-    choice = branch.branch_node.if_else
-    found = [block.then_node for block in blocks(branch) if block.HasField("then_node")]
-    return [*found, choice.else_node] if choice.HasField("else_node") else found
-
-
-def blocks(branch: workflow_pb2.Node) -> list[workflow_pb2.IfBlock]:
-    """The cases of a branch, in order."""
-    choice = branch.branch_node.if_else
-    return [choice.case, *choice.other] if choice.HasField("case") else list(choice.other)

@@ -12,9 +12,9 @@ from enum import IntEnum
 from flyteidl.core import compiler_pb2, identifier_pb2, literals_pb2, tasks_pb2, workflow_pb2
 
 from lacewing.errors import TaskError
+from lacewing.model.closure import Key, arms, identifier_key
 from lacewing.model.ids import END_NODE, START_NODE, node_uid
 
-Key = tuple[str, str, str, str]
 FAIL_LATE = workflow_pb2.WorkflowMetadata.OnFailurePolicy.FAIL_AFTER_EXECUTABLE_NODES_COMPLETE
 ROOT = 0
 """The run's own scope."""
@@ -182,11 +182,6 @@ def build_graph(closure: compiler_pb2.CompiledWorkflowClosure) -> Graph:
     return layout.graph(closure.primary.template.id)
 
 
-def identifier_key(identifier: identifier_pb2.Identifier) -> Key:
-    """Project, domain, name, version."""
-    return identifier.project, identifier.domain, identifier.name, identifier.version
-
-
 class _Layout:
     """A graph while it is laid out, on top of one that is there."""
 
@@ -252,8 +247,8 @@ class _Layout:
         self.upstream.append(())
         self.index[uid] = ids[message.id] = node.index
         if kind is NodeKind.BRANCH:
-            arms = [self._add(arm, scope, ids, node, 0) for arm in arm_messages(message)]
-            self.arms[node.index] = tuple(arm.index for arm in arms)
+            inside = [self._add(arm, scope, ids, node, 0) for arm in arms(message)]
+            self.arms[node.index] = tuple(arm.index for arm in inside)
         return node
 
     def _with_budget(self, node: Node) -> Node:
@@ -282,17 +277,8 @@ class _Layout:
 
     def _connect(self, workflow: compiler_pb2.CompiledWorkflow, ids: Mapping[str, int]) -> None:
         for node_id, before in workflow.connections.upstream.items():
-            if node_id in ids and self._arm_of(ids[node_id]) is None:
+            if node_id in ids:
                 self.upstream[ids[node_id]] = tuple(sorted({ids[one] for one in before.ids}))
-        for at in ids.values():
-            if self._arm_of(at) is not None:
-                bound = promised(self.nodes[at].message.inputs)
-                self.upstream[at] = tuple(sorted(ids[one or START_NODE] for one in bound))
-
-    def _arm_of(self, at: int) -> Node | None:
-        parent = self.nodes[at].parent
-        branch = self.nodes[parent] if parent >= 0 else None
-        return branch if branch is not None and branch.kind is NodeKind.BRANCH else None
 
     def graph(self, identifier: identifier_pb2.Identifier) -> Graph:
         """What was laid out."""
@@ -305,13 +291,6 @@ class _Layout:
             identifier, tuple(self.nodes), self.index, tuple(self.upstream), tuple(self.downstream),
             tuple(self.scopes), self.inner, self.arms,
         )  # fmt: skip
-
-
-def arm_messages(message: workflow_pb2.Node) -> list[workflow_pb2.Node]:
-    """The nodes of a branch: first, others, else."""
-    block = message.branch_node.if_else
-    arms = [block.case.then_node, *(case.then_node for case in block.other)]
-    return [*arms, block.else_node] if block.HasField("else_node") else arms
 
 
 def promised(bindings: Iterable[literals_pb2.Binding]) -> set[str]:
