@@ -6,7 +6,7 @@ UV := .uv/bin/uv
 TESTS ?=
 BENCH ?=
 
-.PHONY: setup demo test check migration bench clean
+.PHONY: setup demo test e2e coverage check migration bench clean
 
 setup: $(VENV)/.ready
 
@@ -27,7 +27,14 @@ demo: setup
 	$(VENV)/bin/lacewing demo run examples/first_workflow.py greet --name World
 
 test: setup
-	$(VENV)/bin/python -m pytest $(TESTS)
+	$(VENV)/bin/python -m pytest -m "not browser" $(TESTS)
+
+# What needs more than Python: Chromium and its driver.
+e2e: setup
+	$(VENV)/bin/python -m pytest -m browser tests
+
+coverage: setup
+	$(VENV)/bin/python -m pytest -m "not browser" --cov --cov-report=term:skip-covered $(TESTS)
 
 check: setup
 	$(VENV)/bin/ruff check .

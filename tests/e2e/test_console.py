@@ -23,7 +23,7 @@ from selenium.webdriver.support.ui import Select, WebDriverWait
 pytestmark = pytest.mark.browser
 MISSING = (
     "this test needs Chromium and its driver (on Debian: apt install chromium chromium-driver);"
-    " without a browser run: make test TESTS=\"-m 'not browser'\""
+    " `make test` leaves it out"
 )
 OPTIONS = (
     "--headless",

@@ -27,6 +27,7 @@ from lacewing.adapters.blob import LocalBlobStore
 from lacewing.adapters.clock import SystemClock
 from lacewing.adapters.events import News, TableEvents
 from lacewing.adapters.local import LocalCluster
+from lacewing.adapters.local_job import LocalJobs
 from lacewing.adapters.local_log import LocalLogs
 from lacewing.adapters.local_pod import environment
 from lacewing.adapters.runs import SqlRunStore
@@ -104,7 +105,8 @@ async def demo(home: Path, settings: DemoSettings) -> AsyncIterator[None]:
     )  # fmt: skip
     files = RunFiles(blobs)
     outside = Outside(files, admin.children, admin.signals)
-    effects = Effects(registry, cluster, files, outside, admin.dynamics, f"{base}/console")
+    jobs = LocalJobs(cluster, home / "cluster")
+    effects = Effects(registry, jobs, files, outside, admin.dynamics, f"{base}/console")
     loop = Loop(runs, blobs, TableEvents(ingest(database), news), effects, SystemClock())
     services = admin.services
     measured = CollectorRegistry()
