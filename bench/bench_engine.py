@@ -19,6 +19,7 @@ from lacewing.model.ids import RunKey
 from lacewing.model.run import RunSpec
 from lacewing.testing import (
     MemoryBlobStore,
+    MemoryCatalog,
     MemoryChildren,
     MemoryCluster,
     MemoryDynamics,
@@ -57,7 +58,9 @@ async def play(edges: Mapping[str, Sequence[str]]) -> tuple[float, float, float]
     blobs.blobs["inputs"] = literals_pb2.LiteralMap().SerializeToString()
     files = RunFiles(blobs)
     outside = Outside(files, MemoryChildren(), MemorySignals())
-    effects = Effects(build_registry([backend], "mock"), MemoryCluster(), files, outside, MemoryDynamics())
+    effects = Effects(
+        build_registry([backend], "mock"), MemoryCluster(), files, outside, MemoryDynamics(), MemoryCatalog()
+    )
     loop = Loop(store, blobs, events, effects, SystemClock())
     began = time.perf_counter()
     await loop._graph("closure")

@@ -21,6 +21,9 @@ _WORDS = [
     (re.compile(r"\n[ ^~]+(?=\n)"), ""),
     (re.compile(r"(\. Message: \n).*\.$", re.DOTALL), r"\1LOG"),
     (re.compile(r"^sample\d$"), "VERSION"),
+    # What cached tasks answer: when they ran.
+    (re.compile(r"^\d{4}-\d\d-\d\dT[\d:.]+$"), "MOMENT"),
+    (re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"), "UUID"),
     # Ours says the same on a machine without Kubernetes.
     (re.compile("^task submitted to K8s$"), "task submitted"),
     # The reference's store wants credentials of a task; a folder does not.

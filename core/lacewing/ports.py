@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from flyteidl.core import compiler_pb2, dynamic_job_pb2, identifier_pb2, literals_pb2, tasks_pb2, types_pb2
 
+from lacewing.model.cache import Artifact, CacheKey, Source
 from lacewing.model.events import Event
 from lacewing.model.ids import RunKey
 from lacewing.model.phases import RunPhase
@@ -175,6 +176,45 @@ class DynamicCompiler(Protocol):
         self, key: RunKey, task: tasks_pb2.TaskTemplate, node_id: str, spec: dynamic_job_pb2.DynamicJobSpec
     ) -> compiler_pb2.CompiledWorkflowClosure:
         """The compiled closure. Raises TaskError, code DynamicWorkflowBuildFailed, for a broken one."""
+        ...
+
+
+class Stored(NamedTuple):
+    """What became of outputs that a catalog was given."""
+
+    artifact_id: str
+    replaced: bool = False
+    """They took the place of those that the key had before."""
+
+
+class Catalog(Protocol):
+    """Outputs of cached tasks, and who computes what others wait for.
+
+    A TransientError says that it cannot be asked now.
+    """
+
+    async def lookup(self, key: CacheKey) -> Artifact | None:
+        """The outputs that are kept under the key, or None."""
+        ...
+
+    async def put(
+        self, key: CacheKey, outputs: literals_pb2.LiteralMap, source: Source, *, overwrite: bool = False
+    ) -> Stored:
+        """Keep the outputs. A key that has some keeps those, unless it is to be overwritten.
+
+        Idempotent: the same source and key give the same artifact.
+        """
+        ...
+
+    async def reserve(self, key: CacheKey, owner: str, seconds: float) -> str:
+        """Who computes the key's outputs: `owner` from now on, unless another one does already.
+
+        The owner has to ask again within `seconds`, 10 at most; after three times as many it may lose it.
+        """
+        ...
+
+    async def release(self, key: CacheKey, owner: str) -> None:
+        """The owner is done; a reservation of someone else is left as it is."""
         ...
 
 

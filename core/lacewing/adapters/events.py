@@ -4,9 +4,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
-from flyteidl.core import execution_pb2
+from flyteidl.core import execution_pb2, identifier_pb2
 from flyteidl.event import event_pb2
 
+from lacewing.model.cache import DATASET_PREFIX, CacheNote
 from lacewing.model.events import Event, NodeEvent, RunEvent, TaskEvent
 from lacewing.model.ids import RunKey
 from lacewing.model.phases import NodePhase, RunPhase, TaskPhase
@@ -79,8 +80,30 @@ def _node(event: NodeEvent) -> Message:
         dynamic.id.CopyFrom(event.grown.closure.primary.template.id)
         dynamic.compiled_workflow.CopyFrom(event.grown.closure)
         dynamic.dynamic_job_spec_uri = event.grown.spec_uri
+    if event.cache is not None:
+        _cache(message, event.cache)
     _result(message, event.output_uri, event.error)
     return message
+
+
+def _cache(message: event_pb2.NodeExecutionEvent, note: CacheNote) -> None:
+    told, key = message.task_node_metadata, note.key
+    told.cache_status = int(note.status)
+    dataset = told.catalog_key.dataset_id
+    dataset.resource_type = identifier_pb2.DATASET
+    dataset.project, dataset.domain, dataset.name, dataset.version = key[:4]
+    told.catalog_key.artifact_tag.name = key.tag
+    told.catalog_key.artifact_tag.artifact_id = note.artifact_id
+    if note.source is None:
+        return
+    source = told.catalog_key.source_task_execution
+    source.retry_attempt = note.source.attempt
+    source.node_execution_id.node_id = note.source.node_id
+    _key(source.node_execution_id.execution_id, note.source.run)
+    task = source.task_id
+    task.resource_type = identifier_pb2.TASK
+    task.project, task.domain, task.version = key.project, key.domain, note.source.task_version
+    task.name = key.name.removeprefix(DATASET_PREFIX)
 
 
 def _task(event: TaskEvent) -> Message:
@@ -106,6 +129,7 @@ def _task(event: TaskEvent) -> Message:
             index=one.index,
             retry_attempt=one.attempt,
             phase=execution_pb2.TaskExecution.Phase.Value(_TASK.get(one.phase, one.phase.name)),
+            cache_status=int(one.cache),
         )
     message.metadata.plugin_identifier = event.plugin
     if event.interruptible:

@@ -52,6 +52,7 @@ from lacewing.services.admin.events import ingest
 from lacewing.services.admin.holding import Holding
 from lacewing.services.admin.rows import now_text
 from lacewing.services.admin.signer import Signer
+from lacewing.services.catalog.app import Catalog
 from lacewing.services.console.address import log_path
 from lacewing.services.metrics import Readings, RequestMetrics
 from lacewing.services.rpc import grpc_server
@@ -83,18 +84,7 @@ async def demo(home: Path, settings: DemoSettings) -> AsyncIterator[None]:
     runs = SqlRunStore(database)
     cpus, memory = os.cpu_count() or 1, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     base = f"http://{settings.address}"
-    cluster = LocalCluster(
-        home / "cluster",
-        default_python=Path(sys.executable),
-        slots=settings.slots,
-        cpus=cpus,
-        memory_bytes=memory,
-        images=ImageMap(home, settings.images),
-        keep_seconds=settings.keep_days * 86400,
-        keep_count=settings.keep_attempts,
-        log_bytes=int(settings.log_megabytes * 2**20),
-        log_uri=lambda pod: base + _log_path(pod),
-    )
+    cluster = _cluster(home, settings, base, cpus, memory)
     signer = Signer(_secret(home), lambda: base)
     news = News()
     holding = Holding(news, settings.hold_seconds)
@@ -106,8 +96,12 @@ async def demo(home: Path, settings: DemoSettings) -> AsyncIterator[None]:
     files = RunFiles(blobs)
     outside = Outside(files, admin.children, admin.signals)
     jobs = LocalJobs(cluster, home / "cluster")
-    effects = Effects(registry, jobs, files, outside, admin.dynamics, f"{base}/console")
-    loop = Loop(runs, blobs, TableEvents(ingest(database), news), effects, SystemClock())
+    clock = SystemClock()
+    catalog = Catalog(database, clock)
+    effects = Effects(
+        registry, jobs, files, outside, admin.dynamics, catalog.engine, f"{base}/console"
+    )  # fmt: skip
+    loop = Loop(runs, blobs, TableEvents(ingest(database), news), effects, clock)
     services = admin.services
     measured = CollectorRegistry()
     Readings(engine_readings(loop), measured)
@@ -127,9 +121,26 @@ async def demo(home: Path, settings: DemoSettings) -> AsyncIterator[None]:
         stack.push_async_callback(cluster.close)
         await admin.refuse_unstarted(set(await runs.live()))
         await stack.enter_async_context(_background(work))
-        await stack.enter_async_context(_serving(home, settings, grpc_server(services, meter), app))
+        server = grpc_server({**services, **catalog.services}, meter)
+        await stack.enter_async_context(_serving(home, settings, server, app))
         stack.callback(holding.close)
         yield
+
+
+def _cluster(home: Path, settings: DemoSettings, base: str, cpus: int, memory: int) -> LocalCluster:
+    """The machine as a cluster, with links to its logs on this server."""
+    return LocalCluster(
+        home / "cluster",
+        default_python=Path(sys.executable),
+        slots=settings.slots,
+        cpus=cpus,
+        memory_bytes=memory,
+        images=ImageMap(home, settings.images),
+        keep_seconds=settings.keep_days * 86400,
+        keep_count=settings.keep_attempts,
+        log_bytes=int(settings.log_megabytes * 2**20),
+        log_uri=lambda pod: base + _log_path(pod),
+    )
 
 
 @contextlib.asynccontextmanager

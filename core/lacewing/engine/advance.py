@@ -20,6 +20,7 @@ from lacewing.model.run import ARM, Run, RunError, RunSpec, engaged
 from lacewing.model.steps import (
     AbortRequested,
     Begin,
+    CacheAnswer,
     Decide,
     Decided,
     Delayed,
@@ -92,6 +93,8 @@ def _apply(change: Change, stimulus: Stimulus) -> None:
     else:
         state, node = change.state(stimulus.node_id), change.graph.node(stimulus.node_id)
         if not engaged(node, state):
+            if node.cache is not None:
+                task.held(change, node, stimulus)
             return
         if stimulus.element >= 0:
             array.element(change, node, stimulus)
@@ -121,14 +124,16 @@ def _apply_to_node(change: Change, node: Node, stimulus: NodeStimulus) -> None:
         outcome.fail(change, node, stimulus.error or RunError(seen.code, seen.reason, seen.kind))
 
 
-def _leaf(change: Change, node: Node, stimulus: Launched | Delayed | Observed) -> None:
+def _leaf(change: Change, node: Node, stimulus: Launched | Delayed | Observed | CacheAnswer) -> None:
     leaf = LEAVES[node.kind]
     if isinstance(stimulus, Launched):
         leaf.launched(change, node, stimulus)
     elif isinstance(stimulus, Delayed):
         leaf.delayed(change, node, stimulus)
-    else:
+    elif isinstance(stimulus, Observed):
         leaf.observed(change, node, stimulus)
+    else:
+        task.cached(change, node, stimulus)
 
 
 def _timer(change: Change, node: Node) -> None:

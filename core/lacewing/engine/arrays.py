@@ -7,7 +7,7 @@ from flyteidl.core import literals_pb2
 from lacewing.engine import layout
 from lacewing.engine.files import RunFiles
 from lacewing.errors import TaskError
-from lacewing.model.array import ElementPhase
+from lacewing.model.array import DONE
 from lacewing.model.graph import Node
 from lacewing.model.run import NodeRun, RunSpec
 
@@ -51,7 +51,7 @@ async def collect(files: RunFiles, spec: RunSpec, node: Node, state: NodeRun) ->
     for at, phase in enumerate(state.array.phases):
         if at % _BREATH == 0:
             await asyncio.sleep(0)
-        if phase == ElementPhase.SUCCEEDED:
+        if phase in DONE:
             prefix = layout.element_prefix(spec, node, at, state.array.element(at).attempt)
             wrote.append(await files.read(f"{prefix}/outputs.pb"))
         else:

@@ -12,16 +12,27 @@ from lacewing.engine.change import Change
 from lacewing.model.graph import Node, NodeKind
 from lacewing.model.phases import ErrorKind, NodePhase, TaskPhase
 from lacewing.model.run import NodeRun, RunError
-from lacewing.model.steps import Delayed, Launch, Launched, Timer
+from lacewing.model.steps import Delayed, Launch, Launched, Lookup, Timer
 
 SYSTEM_RETRIES = 3
 _MESSAGE_LIMIT = 100_000
 
 
 def start(change: Change, node: Node) -> None:
-    """Queue the node and launch its first attempt."""
-    change.tell_node(node, NodePhase.QUEUED)
-    _launch(change, node, NodeRun(NodePhase.QUEUED, queued_at=change.now))
+    """Queue the node and launch its first attempt. Of a cached task nobody is told before it is looked up."""
+    if node.cache is None:
+        change.tell_node(node, NodePhase.QUEUED)
+        _launch(change, node, NodeRun(NodePhase.QUEUED, queued_at=change.now))
+    else:
+        _launch(change, node, NodeRun(NodePhase.READY, queued_at=change.now))
+
+
+def queue(change: Change, node: Node) -> None:
+    """The catalog did not have it, or could not be asked: tell of the node, if nobody was told yet."""
+    state = change.state(node.id)
+    if state.phase is NodePhase.READY:
+        change.tell_node(node, NodePhase.QUEUED)
+        change.put(node, state._replace(phase=NodePhase.QUEUED))
 
 
 def running(change: Change, node: Node, stimulus: Launched, **more: Any) -> NodeRun:
@@ -48,12 +59,20 @@ def arm(change: Change, node: Node, seconds: float) -> None:
 
 def again(change: Change, node: Node) -> None:
     """Ask once more for the launch that is due."""
-    change.ask(Launch(node.id, change.state(node.id).attempt))
+    change.ask(order(node, change.state(node.id).attempt))
+
+
+def order(node: Node, attempt: int, element: int = -1) -> Launch | Lookup:
+    """What has an attempt begun: of a cached task the catalog is asked first, each time."""
+    make = Launch if node.cache is None else Lookup
+    return make(node.id, attempt, element)
 
 
 def due_at(node: Node, state: NodeRun, now: datetime) -> datetime | None:
     """When a node that was taken up again needs a look: at once if nothing is launched; None if never."""
     if state.handle is None or node.kind.holder or state.task_phase is TaskPhase.SUCCEEDED:
+        return now
+    if node.cache is not None and node.cache.serialize:
         return now
     limits = [node.timeout_seconds] if node.timeout_seconds else []
     if node.kind is NodeKind.GATE and node.message.gate_node.WhichOneof("condition") == "sleep":
@@ -107,6 +126,15 @@ def duration_text(seconds: float) -> str:
 
 
 def _launch(change: Change, node: Node, state: NodeRun) -> None:
+    if node.cache is None:
+        begin(change, node, state)
+    else:
+        change.put(node, state._replace(attempt_at=None))
+        change.ask(Lookup(node.id, state.attempt))
+
+
+def begin(change: Change, node: Node, state: NodeRun) -> None:
+    """Have the attempt launched; its time runs."""
     change.put(node, state._replace(attempt_at=change.now))
     change.ask(Launch(node.id, state.attempt))
     if node.timeout_seconds:

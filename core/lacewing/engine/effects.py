@@ -12,6 +12,7 @@ import structlog
 from flyteidl.core import literals_pb2
 
 from lacewing.engine import arrays, layout
+from lacewing.engine.caching import Caching
 from lacewing.engine.conditions import choose
 from lacewing.engine.contexts import task_context
 from lacewing.engine.files import RunFiles
@@ -31,13 +32,16 @@ from lacewing.model.steps import (
     Decided,
     Delayed,
     Emit,
+    Extend,
     Gather,
     Gathered,
     Grow,
     Grown,
     Instruction,
+    Keep,
     Launch,
     Launched,
+    Lookup,
     Observed,
     Open,
     Opened,
@@ -45,7 +49,7 @@ from lacewing.model.steps import (
     Stimulus,
 )
 from lacewing.model.task import Handle, Observation
-from lacewing.ports import Cluster, DynamicCompiler
+from lacewing.ports import Catalog, Cluster, DynamicCompiler
 
 log = structlog.get_logger(__name__)
 _EMPTY = literals_pb2.LiteralMap()
@@ -71,12 +75,18 @@ class Effects:
     files: RunFiles
     outside: Outside
     compiler: DynamicCompiler
+    catalog: Catalog
     console_url: str = ""
 
     @cached_property
     def inputs(self) -> NodeInputs:
         """Resolves what nodes read."""
         return NodeInputs(self.files)
+
+    @cached_property
+    def caching(self) -> Caching:
+        """Asks the catalog."""
+        return Caching(self.files, self.catalog)
 
     async def begin(self, spec: RunSpec) -> None:
         """Put the run's inputs where its nodes look for them."""
@@ -93,6 +103,8 @@ class Effects:
             node = graph.node(instruction.node_id)
             if isinstance(instruction, Abort):
                 await self._abort(scene, node, instruction)
+            elif isinstance(instruction, Extend):
+                await self.caching.extend(spec, node, instruction.element)
             else:
                 stimuli.append(await self._answer(scene, node, instruction))
         return stimuli
@@ -102,6 +114,12 @@ class Effects:
         try:
             if isinstance(instruction, Launch):
                 return await self._launch(scene, node, attempt, element)
+            if isinstance(instruction, Lookup):
+                if element < 0:
+                    await self.inputs.resolve(scene.graph, scene.spec, scene.run, node)
+                return await self.caching.lookup(scene.spec, node, attempt, element)
+            if isinstance(instruction, Keep):
+                return await self.caching.keep(scene.spec, node, attempt, element)
             return await self._EFFECTS[type(instruction)](self, scene, node)
         except TransientError as error:
             return Delayed(node.id, attempt, error.delay, error.message, element)
@@ -112,7 +130,8 @@ class Effects:
             return Observed(node.id, attempt, bug(error), element=element)
 
     async def _launch(self, scene: Scene, node: Node, attempt: int, element: int) -> Stimulus:
-        if element >= 0:
+        looked_up = node.cache is not None and node.kind is NodeKind.TASK
+        if element >= 0 or looked_up:
             inputs = await self.files.read(layout.input_uri(scene.spec, node))
         else:
             inputs = await self.inputs.resolve(scene.graph, scene.spec, scene.run, node)

@@ -59,6 +59,9 @@ def fail(change: Change, node: Node, error: RunError, **more: Any) -> None:
 def abort(change: Change, node: Node, error: RunError) -> None:
     """End the node, and before it all that it holds."""
     state = change.state(node.id)
+    if state.phase is NodePhase.READY:
+        # Nobody was told of it.
+        change.put(node, state._replace(phase=NodePhase.ABORTED, error=error))
     if not state.phase.active:
         return
     for inner in change.graph.held(node):

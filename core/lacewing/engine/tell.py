@@ -6,7 +6,8 @@ from typing import Any
 from lacewing.engine import layout
 from lacewing.engine.change import Change
 from lacewing.engine.contexts import interruptible
-from lacewing.model.array import ElementPhase
+from lacewing.model.array import DONE, ElementPhase
+from lacewing.model.cache import CacheStatus
 from lacewing.model.events import ElementState, TaskEvent
 from lacewing.model.graph import Node, NodeKind
 from lacewing.model.ids import generated_name
@@ -49,7 +50,10 @@ def tell_array(change: Change, node: Node, state: NodeRun, indices: Iterable[int
     for at in indices:
         one = array.element(at)
         phase = _ENDED.get(array.phases[at], one.task_phase)
-        elements.append(ElementState(at, f"{prefix}-n{at}-{one.attempt}", one.attempt, phase))
+        cache = _CACHED.get(
+            array.phases[at], CacheStatus.DISABLED if node.cache is None else CacheStatus.MISS
+        )
+        elements.append(ElementState(at, f"{prefix}-n{at}-{one.attempt}", one.attempt, phase, cache))
     identifier = node.task.id if node.task is not None else node.launch_plan
     change.tell(
         TaskEvent(
@@ -62,7 +66,12 @@ def tell_array(change: Change, node: Node, state: NodeRun, indices: Iterable[int
 
 
 _ENDED: dict[str, TaskPhase] = {
-    ElementPhase.SUCCEEDED: TaskPhase.SUCCEEDED,
+    **dict.fromkeys(DONE, TaskPhase.SUCCEEDED),
     ElementPhase.FAILED: TaskPhase.PERMANENT,
     ElementPhase.ABORTED: TaskPhase.ABORTED,
+}
+_CACHED: dict[str, CacheStatus] = {
+    ElementPhase.HIT: CacheStatus.HIT,
+    ElementPhase.KEPT: CacheStatus.POPULATED,
+    ElementPhase.UNKEPT: CacheStatus.PUT_FAILURE,
 }

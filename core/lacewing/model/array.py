@@ -18,6 +18,16 @@ class ElementPhase(StrEnum):
     SUCCEEDED = "s"
     FAILED = "f"
     ABORTED = "a"
+    HIT = "h"
+    """Succeeded: its outputs were in the cache."""
+    KEPT = "k"
+    """Succeeded: its outputs are in the cache now."""
+    UNKEPT = "u"
+    """Succeeded: its outputs could not be put into the cache."""
+
+
+DONE = frozenset((ElementPhase.SUCCEEDED, ElementPhase.HIT, ElementPhase.KEPT, ElementPhase.UNKEPT))
+"""The phases of elements that have outputs."""
 
 
 class Element(NamedTuple):
@@ -66,6 +76,6 @@ class ArrayRun(NamedTuple):
         return self._replace(
             phases=phases,
             running=self.running + (phase == ElementPhase.ACTIVE) - (before == ElementPhase.ACTIVE),
-            succeeded=self.succeeded + (phase == ElementPhase.SUCCEEDED),
+            succeeded=self.succeeded + (phase in DONE),
             failed=self.failed + (phase == ElementPhase.FAILED),
         )

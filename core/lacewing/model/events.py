@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeAlias
 
 from flyteidl.core import compiler_pb2, identifier_pb2
 
+from lacewing.model.cache import CacheNote, CacheStatus
 from lacewing.model.ids import RunKey
 from lacewing.model.phases import NodePhase, RunPhase, TaskPhase
 from lacewing.model.run import RunError
@@ -31,6 +32,7 @@ class ElementState:
     name: str
     attempt: int
     phase: TaskPhase
+    cache: CacheStatus = CacheStatus.DISABLED
 
 
 class RunEvent(NamedTuple):
@@ -70,6 +72,8 @@ class NodeEvent(NamedTuple):
     """The execution that a launch plan node started."""
     grown: GrownWorkflow | None = None
     """What a dynamic task made."""
+    cache: CacheNote | None = None
+    """What caching did for it."""
 
 
 class TaskEvent(NamedTuple):

@@ -12,6 +12,7 @@ from enum import IntEnum
 from flyteidl.core import compiler_pb2, identifier_pb2, literals_pb2, tasks_pb2, workflow_pb2
 
 from lacewing.errors import TaskError
+from lacewing.model.cache import CachePolicy, cache_policy
 from lacewing.model.closure import Key, arms, identifier_key
 from lacewing.model.ids import END_NODE, START_NODE, node_uid
 
@@ -70,6 +71,8 @@ class Node:
     """Of one attempt, from its launch; 0 is none."""
     interruptible: bool | None = None
     """None when the node leaves it to the run."""
+    cache: CachePolicy | None = None
+    """How a task's outputs are cached; of an array those of each element."""
 
     @property
     def name(self) -> str:
@@ -267,6 +270,7 @@ class _Layout:
             max_attempts=retries + 1,
             timeout_seconds=metadata.timeout.ToTimedelta().total_seconds(),
             interruptible=metadata.interruptible if metadata.WhichOneof("interruptible_value") else None,
+            cache=cache_policy(task, node.message.metadata, metadata) if task is not None else None,
         )
 
     def _add_subworkflow(self, node: Node) -> None:

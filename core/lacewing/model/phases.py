@@ -25,7 +25,7 @@ class NodePhase(IntEnum):
     WAITING = 0
     """An upstream node is not done yet."""
     READY = 1
-    """Could run; the run's parallelism is used up."""
+    """Its turn has come, and the catalog is asked for its outputs. Nobody was told of it yet."""
     QUEUED = 2
     RUNNING = 3
     SUCCEEDED = 4

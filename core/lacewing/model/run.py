@@ -112,7 +112,7 @@ def engaged(node: Node, state: NodeRun) -> bool:
 
     A holder whose nodes run is not: its nodes are.
     """
-    if state.phase is NodePhase.QUEUED:
+    if state.phase is NodePhase.QUEUED or state.phase is NodePhase.READY:
         return True
     if state.phase is not NodePhase.RUNNING:
         return False

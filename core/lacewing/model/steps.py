@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
+from lacewing.model.cache import CacheNote
 from lacewing.model.events import Event, GrownWorkflow
 from lacewing.model.run import Run, RunError
 from lacewing.model.task import Handle, Observation
@@ -99,6 +100,35 @@ class Gathered:
 
 
 @dataclass(frozen=True, slots=True)
+class Found:
+    """The catalog has the outputs, and they are where the attempt would have written them."""
+
+    node_id: str
+    attempt: int
+    note: CacheNote
+    element: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """The outputs are to be computed; where a cache is serialised, by us."""
+
+    node_id: str
+    attempt: int
+    element: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The catalog was given the outputs; the note says whether it took them."""
+
+    node_id: str
+    attempt: int
+    note: CacheNote
+    element: int = -1
+
+
+@dataclass(frozen=True, slots=True)
 class TimerFired:
     """The moment asked for in `Timer` has come."""
 
@@ -121,8 +151,9 @@ class RunBroken:
     error: RunError
 
 
+CacheAnswer: TypeAlias = Found | Missed | Kept
 NodeStimulus: TypeAlias = (
-    Opened | Decided | Grown | Sized | Launched | Delayed | Observed | Gathered | TimerFired
+    Opened | Decided | Grown | Sized | Launched | Delayed | Observed | Gathered | TimerFired | CacheAnswer
 )
 Stimulus: TypeAlias = Begin | AbortRequested | RunBroken | NodeStimulus
 
@@ -130,6 +161,33 @@ Stimulus: TypeAlias = Begin | AbortRequested | RunBroken | NodeStimulus
 @dataclass(frozen=True, slots=True)
 class Launch:
     """Resolve the node's inputs and hand the attempt to its backend, or that of one element of an array."""
+
+    node_id: str
+    attempt: int
+    element: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """Resolve a cached task's inputs, and ask the catalog before anything is launched."""
+
+    node_id: str
+    attempt: int
+    element: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Give the catalog what the attempt wrote."""
+
+    node_id: str
+    attempt: int
+    element: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Extend:
+    """Say that we still compute what others wait for. Nothing is answered."""
 
     node_id: str
     attempt: int
@@ -182,7 +240,7 @@ class Emit:
     event: Event
 
 
-Instruction: TypeAlias = Launch | Abort | Open | Decide | Grow | Gather | Emit
+Instruction: TypeAlias = Launch | Lookup | Keep | Extend | Abort | Open | Decide | Grow | Gather | Emit
 
 
 @dataclass(frozen=True, slots=True)

@@ -259,3 +259,53 @@ matchable_attributes = Table(
     _text("updated_at"),
     UniqueConstraint("project", "domain", "workflow", "launch_plan", "resource_type"),
 )
+
+# The data catalog. A dataset's and an artifact's message is in `body`; a reservation needs no dataset.
+_DATASET_NAME = ("project", "domain", "name", "version")
+
+catalog_datasets = Table(
+    "catalog_datasets",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    *(_text(name) for name in _DATASET_NAME),
+    _blob("body"),
+    _text("created_at"),
+    UniqueConstraint(*_DATASET_NAME),
+)
+
+catalog_artifacts = Table(
+    "catalog_artifacts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("dataset_id", Integer, nullable=False),
+    _text("artifact_id"),
+    _blob("body"),
+    _text("created_at"),
+    UniqueConstraint("dataset_id", "artifact_id"),
+)
+
+catalog_partitions = Table(
+    "catalog_partitions",
+    metadata,
+    Column("artifact", Integer, primary_key=True),
+    _text("key", primary_key=True),
+    _text("value"),
+)
+
+catalog_tags = Table(
+    "catalog_tags",
+    metadata,
+    Column("dataset_id", Integer, primary_key=True),
+    _text("name", primary_key=True),
+    Column("artifact", Integer, nullable=False),
+    _text("created_at"),
+    Index("catalog_tags_by_artifact", "artifact"),
+)
+
+catalog_reservations = Table(
+    "catalog_reservations",
+    metadata,
+    *(_text(name, primary_key=True) for name in (*_DATASET_NAME, "tag")),
+    _text("owner"),
+    _text("expires_at"),
+)

@@ -5,6 +5,7 @@ from lacewing.testing.factories import make_graph, make_task, make_workflow
 from lacewing.testing.memory import (
     ManualClock,
     MemoryBlobStore,
+    MemoryCatalog,
     MemoryChildren,
     MemoryCluster,
     MemoryDynamics,
@@ -18,6 +19,7 @@ __all__ = [
     "BackendContract",
     "ManualClock",
     "MemoryBlobStore",
+    "MemoryCatalog",
     "MemoryChildren",
     "MemoryCluster",
     "MemoryDynamics",

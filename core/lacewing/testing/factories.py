@@ -45,14 +45,24 @@ def make_task(task_type: str = "python-task", attempt: int = 0, **container: Any
 
 
 def make_workflow(
-    edges: Mapping[str, Sequence[str]], *, fail_late: bool = False, retries: int = 0, timeout_seconds: int = 0
+    edges: Mapping[str, Sequence[str]],
+    *,
+    fail_late: bool = False,
+    retries: int = 0,
+    timeout_seconds: int = 0,
+    metadata: tasks_pb2.TaskMetadata | None = None,
 ) -> compiler_pb2.CompiledWorkflowClosure:
-    """A compiled workflow of mock tasks: `edges` says for each node which nodes it comes after."""
+    """A compiled workflow of mock tasks: `edges` says for each node which nodes it comes after.
+
+    `metadata` is that of its task, as that its outputs are cached.
+    """
     closure = compiler_pb2.CompiledWorkflowClosure()
     template = closure.primary.template
     template.id.project, template.id.domain, template.id.name = "flytesnacks", "development", "wf"
     template.metadata.on_failure = int(fail_late)
     task = make_template()
+    if metadata is not None:
+        task.metadata.CopyFrom(metadata)
     closure.tasks.add().template.CopyFrom(task)
     template.nodes.add(id=START_NODE)
     end = template.nodes.add(id=END_NODE)

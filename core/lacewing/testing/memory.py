@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 from flyteidl.core import compiler_pb2, dynamic_job_pb2, literals_pb2, tasks_pb2, types_pb2
 
 from lacewing.errors import ConflictError, TaskError
+from lacewing.model.cache import Artifact, CacheKey, Source
 from lacewing.model.events import Event
 from lacewing.model.ids import RunKey
 from lacewing.model.run import Run, RunSpec
 from lacewing.model.task import Manifest, ResourceKind
-from lacewing.ports import ChildEnd, ChildOrder, Loaded, Version
+from lacewing.ports import ChildEnd, ChildOrder, Clock, Loaded, Stored, Version
 
 
 class MemoryCluster:
@@ -209,3 +210,42 @@ class ManualClock:
     def move(self, seconds: float) -> None:
         """Let time pass."""
         self.time += timedelta(seconds=seconds)
+
+
+class MemoryCatalog:
+    """A Catalog in dicts, by the time of `clock`."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.artifacts: dict[CacheKey, Artifact] = {}
+        self.reservations: dict[CacheKey, tuple[str, datetime]] = {}
+        self._clock = clock or ManualClock()
+
+    async def lookup(self, key: CacheKey) -> Artifact | None:
+        """The outputs, or None."""
+        return self.artifacts.get(key)
+
+    async def put(
+        self, key: CacheKey, outputs: literals_pb2.LiteralMap, source: Source, *, overwrite: bool = False
+    ) -> Stored:
+        """Keep the outputs, or those that are there."""
+        known, made = self.artifacts.get(key), f"{key.tag} of {source.run} {source.node_id} {source.attempt}"
+        if known is None:
+            self.artifacts[key] = Artifact(made, outputs, source)
+        elif overwrite:
+            self.artifacts[key] = Artifact(known.id, outputs, source)
+            return Stored(known.id, replaced=True)
+        return Stored(made)
+
+    async def reserve(self, key: CacheKey, owner: str, seconds: float) -> str:
+        """Who computes it."""
+        now = self._clock.now()
+        holder, until = self.reservations.get(key, (owner, now))
+        if holder != owner and until > now:
+            return holder
+        self.reservations[key] = owner, now + 3 * timedelta(seconds=min(seconds, 10.0))
+        return owner
+
+    async def release(self, key: CacheKey, owner: str) -> None:
+        """Forget the reservation if it is the owner's."""
+        if self.reservations.get(key, ("",))[0] == owner:
+            del self.reservations[key]

@@ -10,17 +10,26 @@ from datetime import timedelta
 
 from lacewing.engine import attempts, layout, outcome
 from lacewing.engine.change import Change
+from lacewing.engine.nodes.task import HEARTBEAT_SECONDS
 from lacewing.engine.tell import tell_array
 from lacewing.model.array import ArrayRun, Element, ElementPhase
+from lacewing.model.cache import CacheStatus
 from lacewing.model.graph import Node
 from lacewing.model.phases import ErrorKind, NodePhase, TaskPhase
 from lacewing.model.run import NodeRun, RunError
 from lacewing.model.steps import (
     Abort,
+    CacheAnswer,
     Delayed,
+    Extend,
+    Found,
     Gather,
+    Keep,
+    Kept,
     Launch,
     Launched,
+    Lookup,
+    Missed,
     NodeStimulus,
     Observed,
     Sized,
@@ -60,6 +69,7 @@ def element(change: Change, node: Node, stimulus: NodeStimulus) -> None:
         return
     if isinstance(stimulus, Launched):
         array = _keep(array, at, one._replace(handle=stimulus.handle))
+        _arm_heartbeat(change, node, at, one)
         _go_on(change, node, array)
     elif isinstance(stimulus, Delayed):
         _arm(change, node, at, one, stimulus.delay)
@@ -67,6 +77,8 @@ def element(change: Change, node: Node, stimulus: NodeStimulus) -> None:
         _timer(change, node, array, at)
     elif isinstance(stimulus, Observed):
         _observed(change, node, array, stimulus)
+    elif isinstance(stimulus, Found | Missed | Kept):
+        _cached(change, node, array, stimulus)
 
 
 def timer(change: Change, node: Node) -> None:
@@ -78,7 +90,9 @@ def timer(change: Change, node: Node) -> None:
     for at in state.array.active():
         one = state.array.element(at)
         if one.handle is None:
-            change.ask(Launch(node.id, one.attempt, at))
+            change.ask(attempts.order(node, one.attempt, at))
+        else:
+            _beat(change, node, at, one)
     _go_on(change, node, state.array)
 
 
@@ -113,7 +127,9 @@ def wanted(node: Node, size: int) -> int:
 def _observed(change: Change, node: Node, array: ArrayRun, stimulus: Observed) -> None:
     seen, at = stimulus.observation, stimulus.element
     one = array.element(at)
-    if seen.phase is TaskPhase.SUCCEEDED:
+    if seen.phase is TaskPhase.SUCCEEDED and node.cache is not None:
+        change.ask(Keep(node.id, one.attempt, at))
+    elif seen.phase is TaskPhase.SUCCEEDED:
         _end(change, node, array, at, ElementPhase.SUCCEEDED)
     elif seen.phase in (TaskPhase.PERMANENT, TaskPhase.RETRYABLE):
         error = stimulus.error or RunError(seen.code, seen.reason, seen.kind)
@@ -180,7 +196,27 @@ def _go_on(change: Change, node: Node, array: ArrayRun) -> None:
         change.ask(Gather(node.id))
 
 
+def _cached(change: Change, node: Node, array: ArrayRun, stimulus: CacheAnswer) -> None:
+    at = stimulus.element
+    if isinstance(stimulus, Missed):
+        _begin(change, node, array, at, array.element(at))
+    elif isinstance(stimulus, Found):
+        _end(change, node, array, at, ElementPhase.HIT)
+    else:
+        took = stimulus.note.status is CacheStatus.POPULATED
+        _end(change, node, array, at, ElementPhase.KEPT if took else ElementPhase.UNKEPT)
+
+
 def _launch(change: Change, node: Node, array: ArrayRun, at: int, one: Element) -> ArrayRun:
+    if node.cache is None:
+        return _begin(change, node, array, at, one)
+    array = _keep(array, at, one)
+    change.put(node, change.state(node.id)._replace(array=array))
+    change.ask(Lookup(node.id, one.attempt, at))
+    return array
+
+
+def _begin(change: Change, node: Node, array: ArrayRun, at: int, one: Element) -> ArrayRun:
     array = _keep(array, at, one._replace(attempt_at=change.now))
     change.put(node, change.state(node.id)._replace(array=array))
     change.ask(Launch(node.id, one.attempt, at))
@@ -196,7 +232,20 @@ def _timer(change: Change, node: Node, array: ArrayRun, at: int) -> None:
         message = f"task execution timeout [{attempts.duration_text(node.timeout_seconds)}] expired"
         _failed(change, node, array, at, RunError("TimeoutExpired", message), ErrorKind.USER)
     elif one.handle is None:
-        change.ask(Launch(node.id, one.attempt, at))
+        change.ask(attempts.order(node, one.attempt, at))
+    else:
+        _beat(change, node, at, one)
+
+
+def _beat(change: Change, node: Node, at: int, one: Element) -> None:
+    if node.cache is not None and node.cache.serialize:
+        change.ask(Extend(node.id, one.attempt, at))
+        _arm_heartbeat(change, node, at, one)
+
+
+def _arm_heartbeat(change: Change, node: Node, at: int, one: Element) -> None:
+    if node.cache is not None and node.cache.serialize:
+        _arm(change, node, at, one, HEARTBEAT_SECONDS)
 
 
 def _arm(change: Change, node: Node, at: int, one: Element, seconds: float) -> None:

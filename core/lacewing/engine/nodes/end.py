@@ -6,7 +6,7 @@ from lacewing.model.events import RunEvent
 from lacewing.model.graph import Node
 from lacewing.model.phases import NodePhase, RunPhase
 from lacewing.model.run import NodeRun
-from lacewing.model.steps import Gather
+from lacewing.model.steps import Gather, Keep
 
 
 def start(change: Change, node: Node) -> None:
@@ -23,6 +23,9 @@ def gathered(change: Change, node: Node) -> None:
     if holder is not None:
         wrote = bool(node.message.inputs)
         attempt = change.state(holder.id).attempt
+        if holder.cache is not None:
+            change.ask(Keep(holder.id, attempt))
+            return
         outcome.succeed(change, holder, layout.output_uri(change.spec, holder, attempt) if wrote else "")
         return
     change.tell(RunEvent(change.key, RunPhase.RUNNING, change.now, succeeding=True))

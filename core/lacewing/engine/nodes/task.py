@@ -1,16 +1,32 @@
 """The task node: launch, watch, retry, time out, abort. Pure.
 
-Rules: propeller.md, sections 2.2, 2.5 and 2.6. Attempts and their budgets are in `engine/attempts.py`.
+Rules: propeller.md, sections 2.2, 2.5, 2.6 and 7. Attempts and their budgets are in `engine/attempts.py`.
 """
 
 from lacewing.engine import attempts, layout, outcome
 from lacewing.engine.change import Change
 from lacewing.engine.tell import tell_task
 from lacewing.model.graph import Node
-from lacewing.model.phases import TaskPhase
-from lacewing.model.run import NodeRun, RunError
-from lacewing.model.steps import Abort, Delayed, Grow, Launched, Observed
+from lacewing.model.phases import NodePhase, TaskPhase
+from lacewing.model.run import GROWN, NodeRun, RunError
+from lacewing.model.steps import (
+    Abort,
+    CacheAnswer,
+    Delayed,
+    Extend,
+    Found,
+    Grow,
+    Keep,
+    Kept,
+    Launched,
+    NodeStimulus,
+    Observed,
+    TimerFired,
+)
 from lacewing.model.task import Observation
+
+HEARTBEAT_SECONDS = 10.0
+"""How often whoever computes what others wait for says that it is still at it."""
 
 
 def launched(change: Change, node: Node, stimulus: Launched) -> None:
@@ -19,10 +35,12 @@ def launched(change: Change, node: Node, stimulus: Launched) -> None:
     state = state._replace(task_phase=TaskPhase.QUEUED, phase_version=0, reason="task submitted")
     change.put(node, state)
     tell_task(change, node, state)
+    _arm_heartbeat(change, node)
 
 
 def delayed(change: Change, node: Node, stimulus: Delayed) -> None:
-    """The backend refused it for now; its siblings go on."""
+    """The backend refused it for now, or someone else computes its outputs; its siblings go on."""
+    attempts.queue(change, node)
     state = change.state(node.id)
     waiting = Observation.waiting(stimulus.reason)
     _show(change, node, state._replace(task_phase=TaskPhase.WAITING_FOR_RESOURCES), waiting)
@@ -31,6 +49,8 @@ def delayed(change: Change, node: Node, stimulus: Delayed) -> None:
 
 def observed(change: Change, node: Node, stimulus: Observed) -> None:
     """The backend saw something of the attempt."""
+    if node.cache is not None:
+        attempts.queue(change, node)
     seen = stimulus.observation
     if seen.phase.terminal and seen.started_at and change.state(node.id).task_phase < TaskPhase.RUNNING:
         # It began and ended between two looks: say that it ran.
@@ -46,10 +66,37 @@ def observed(change: Change, node: Node, stimulus: Observed) -> None:
 def timer(change: Change, node: Node) -> bool:
     """Whether the moment meant something to this kind of node."""
     state = change.state(node.id)
-    due = state.task_phase is TaskPhase.SUCCEEDED
-    if due:
+    if state.task_phase is TaskPhase.SUCCEEDED:
         change.ask(Grow(node.id, state.attempt))
-    return due
+        return True
+    return state.handle is not None and _beat(change, node)
+
+
+def cached(change: Change, node: Node, stimulus: CacheAnswer) -> None:
+    """The catalog answered."""
+    state = change.state(node.id)
+    if isinstance(stimulus, Kept):
+        _kept(change, node, stimulus)
+    elif isinstance(stimulus, Found):
+        output = layout.output_uri(change.spec, node, state.attempt)
+        if state.task_phase is TaskPhase.WAITING_FOR_RESOURCES:
+            # It was told to wait for the one who computed it.
+            tell_task(change, node, state._replace(task_phase=TaskPhase.SUCCEEDED), output_uri=output)
+        outcome.succeed(change, node, output, cache=stimulus.note)
+    else:
+        attempts.queue(change, node)
+        attempts.begin(change, node, change.state(node.id))
+
+
+def held(change: Change, node: Node, stimulus: NodeStimulus) -> None:
+    """What still matters to a cached dynamic task when its nodes run, or are done."""
+    state = change.state(node.id)
+    if state.phase is not NodePhase.RUNNING or state.attempt != stimulus.attempt:
+        return
+    if isinstance(stimulus, Kept):
+        _kept(change, node, stimulus)
+    elif isinstance(stimulus, TimerFired):
+        _beat(change, node)
 
 
 def timed_out(change: Change, node: Node) -> None:
@@ -73,8 +120,32 @@ def _succeeded(change: Change, node: Node, stimulus: Observed) -> None:
     if stimulus.dynamic:
         change.put(node, done)
         change.ask(Grow(node.id, state.attempt))
+    elif node.cache is not None:
+        change.put(node, done)
+        change.ask(Keep(node.id, state.attempt))
     else:
         outcome.succeed(change, node, output, checkpoint_uri=checkpoint(change, node))
+
+
+def _kept(change: Change, node: Node, stimulus: Kept) -> None:
+    output = layout.output_uri(change.spec, node, stimulus.attempt)
+    grown = GROWN in (change.state(node.id).handle or {})
+    more = {} if grown else {"checkpoint_uri": checkpoint(change, node)}
+    outcome.succeed(change, node, output, cache=stimulus.note, **more)
+
+
+def _arm_heartbeat(change: Change, node: Node) -> None:
+    if node.cache is not None and node.cache.serialize:
+        attempts.arm(change, node, HEARTBEAT_SECONDS)
+
+
+def _beat(change: Change, node: Node) -> bool:
+    """Keep the reservation of a serialised cache; whether there is one."""
+    if node.cache is None or not node.cache.serialize:
+        return False
+    change.ask(Extend(node.id, change.state(node.id).attempt))
+    _arm_heartbeat(change, node)
+    return True
 
 
 def _failed(change: Change, node: Node, stimulus: Observed) -> None:

@@ -1,0 +1,1 @@
+"""The data catalog: outputs of cached tasks, and reservations of those who compute them."""
