@@ -188,6 +188,17 @@ async def test_a_reservation_is_held_by_heartbeats_and_lost_without_them():
     assert second.backend.launches == [("n0", 0)]
 
 
+async def test_an_attempt_that_waits_for_another_ends_with_its_run():
+    first = serial({"n0": []}, lambda task: Plan(looks=50))
+    second = serial({"n0": []}, beside=first, name="run2")
+    await Going(first).turn()
+    await Going(second).turn()
+    await second.store.request_abort(second.key, "enough")
+    await second.loop().reconcile(second.key, {"+", "*"})
+    assert second.run.phase is RunPhase.ABORTED
+    assert attempts(second)[-1].phase is TaskPhase.ABORTED
+
+
 async def test_waiting_for_another_is_no_part_of_an_attempts_time():
     first = serial({"n0": []}, lambda task: Plan(looks=50))
     second = serial({"n0": []}, lambda task: Plan(looks=1), beside=first, name="run2", timeout_seconds=5)

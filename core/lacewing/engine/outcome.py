@@ -11,7 +11,7 @@ from lacewing.engine.tell import tell_task_aborted
 from lacewing.model.array import ArrayRun
 from lacewing.model.events import RunEvent
 from lacewing.model.graph import Node, NodeKind
-from lacewing.model.phases import ErrorKind, NodePhase, RunPhase
+from lacewing.model.phases import ErrorKind, NodePhase, RunPhase, TaskPhase
 from lacewing.model.run import ARM, RunError
 from lacewing.model.steps import Abort, Gather
 
@@ -70,6 +70,9 @@ def abort(change: Change, node: Node, error: RunError) -> None:
         abort_elements(change, node, state.array)
     if state.handle is not None and not node.kind.holder:
         change.ask(Abort(node.id, state.attempt, state.handle))
+        tell_task_aborted(change, node)
+    elif state.task_phase is TaskPhase.WAITING_FOR_RESOURCES:
+        # It was told to wait, and waits no more.
         tell_task_aborted(change, node)
     change.put(node, state._replace(phase=NodePhase.ABORTED, error=error, handle=None))
     change.tell_node(node, NodePhase.ABORTED, error=error)
