@@ -51,6 +51,27 @@ async def test_user_retries_are_spent_and_named():
     assert run.error.message == "[3/3] currentAttempt done. Last Error: USER::as planned"
 
 
+def remembering(world: World) -> list[tuple[str, ...]]:
+    """What each launch is told of the attempts before it."""
+    told: list[tuple[str, ...]] = []
+    launch = world.backend.launch
+
+    async def launched(cluster: Any, task: Any) -> Any:
+        told.append(task.failures)
+        return await launch(cluster, task)
+
+    world.backend.launch = launched
+    return told
+
+
+async def test_an_attempt_knows_what_those_before_it_died_of():
+    outcomes = ["user", "system", "success"]
+    world = World({"n0": []}, lambda task: Plan(outcomes[task.attempt]), retries=1)
+    told = remembering(world)
+    await world.play()
+    assert told == [(), ("Error",), ("Error", "Interrupted")]
+
+
 async def test_system_failures_do_not_cost_the_user():
     world = World({"n0": []}, lambda task: Plan("system" if task.attempt < 3 else "success"))
     run = await world.play()

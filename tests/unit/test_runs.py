@@ -33,7 +33,7 @@ async def test_what_was_saved_is_loaded(store: SqlRunStore):
     error = RunError("Bad", "words", ErrorKind.SYSTEM, NOW)
     nodes = {
         "n0": NodeRun(NodePhase.RUNNING, 2, 1, {"name": "x"}, TaskPhase.RUNNING, 3, "why", NOW, NOW, NOW),
-        "n1": NodeRun(NodePhase.FAILED, error=error),
+        "n1": NodeRun(NodePhase.FAILED, error=error, failures=("OOMKilled", "Error")),
     }
     run = Run(
         KEY, RunPhase.FAILING, immutables.Map(nodes), error=error, started_at=NOW, touched=frozenset(nodes)

@@ -1,6 +1,7 @@
 """Pods of this machine as data: what to run for a manifest, and what its status says. Pure.
 
-The manifests are Kubernetes' own; the demo fakes the cluster, never what is sent to it.
+The manifests are Kubernetes' own; the demo fakes the cluster, never what is sent to it. Of a pod's containers
+only the primary one runs here: images are not to be had, so sidecars and init containers are passed over.
 """
 
 import fnmatch
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lacewing.model.task import Manifest
-from lacewing.pods import quantity
+from lacewing.pods import primary_container, primary_name, quantity
 
 FLYTEKIT_COMMANDS = {"pyflyte-execute", "pyflyte-fast-execute", "pyflyte-map-execute"}
 _MESSAGE_BYTES = 4096
@@ -27,35 +28,32 @@ class Need:
 
 
 def need(manifest: Manifest) -> Need:
-    """The sum over the pod's containers."""
-    cpus = memory = 0.0
-    for container in manifest["spec"]["containers"]:
-        asked = container.get("resources", {}).get("requests", {})
-        cpus += quantity(asked["cpu"]) if "cpu" in asked else 0.0
-        memory += quantity(asked["memory"]) if "memory" in asked else 0.0
+    """What the primary container asks for."""
+    asked = primary_container(manifest).get("resources", {}).get("requests", {})
+    cpus, memory = quantity(asked.get("cpu", "0")), quantity(asked.get("memory", "0"))
     return Need(0 if cpus or memory else 1, cpus, memory)
 
 
 def memory_limit(manifest: Manifest) -> float:
     """The primary container's limit in bytes; 0 is none."""
-    limits = manifest["spec"]["containers"][0].get("resources", {}).get("limits", {})
+    limits = primary_container(manifest).get("resources", {}).get("limits", {})
     return quantity(limits["memory"]) if "memory" in limits else 0.0
 
 
 def command(manifest: Manifest) -> list[str]:
     """The primary container's command and arguments."""
-    container = manifest["spec"]["containers"][0]
+    container = primary_container(manifest)
     return [*container.get("command", ()), *container.get("args", ())]
 
 
 def environment(manifest: Manifest) -> dict[str, str]:
     """The primary container's variables; a later one of the same name wins."""
-    return {pair["name"]: pair.get("value", "") for pair in manifest["spec"]["containers"][0].get("env", ())}
+    return {pair["name"]: pair.get("value", "") for pair in primary_container(manifest).get("env", ())}
 
 
 def image(manifest: Manifest) -> str:
     """The primary container's image."""
-    return str(manifest["spec"]["containers"][0].get("image", ""))
+    return str(primary_container(manifest).get("image", ""))
 
 
 def python_of(manifest: Manifest, images: Mapping[str, Path], default: Path) -> Path | None:
@@ -125,7 +123,7 @@ def _why(reason: str, message: str) -> dict[str, str]:
 
 
 def _container(manifest: Manifest, state: dict[str, Any]) -> dict[str, Any]:
-    return {"name": manifest["spec"]["containers"][0]["name"], "state": state, "ready": "running" in state}
+    return {"name": primary_name(manifest), "state": state, "ready": "running" in state}
 
 
 def _time(seconds: float) -> str:

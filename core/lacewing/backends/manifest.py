@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from lacewing.errors import TaskError
 from lacewing.model.phases import ErrorKind
 from lacewing.model.task import Handle, Manifest, Observation, ResourceKind, TaskContext
+from lacewing.pods import object_name
 from lacewing.ports import Cluster
 
 
@@ -30,12 +31,12 @@ class ManifestBackend(ABC):
         """Create the object; one that exists already is taken as it is."""
         manifest = self.build(task)
         manifest["apiVersion"], manifest["kind"] = self.kind.api_version, self.kind.kind
-        metadata = manifest.setdefault("metadata", {})
-        metadata["name"], metadata["namespace"] = task.name, task.namespace
-        metadata["labels"] = {**metadata.get("labels", {}), **task.labels}
-        metadata["annotations"] = {**metadata.get("annotations", {}), **task.annotations}
+        metadata, own = manifest.setdefault("metadata", {}), task.template.metadata.metadata
+        metadata["name"], metadata["namespace"] = object_name(task.name), task.namespace
+        metadata["labels"] = {**metadata.get("labels", {}), **own.labels, **task.labels}
+        metadata["annotations"] = {**metadata.get("annotations", {}), **own.annotations, **task.annotations}
         await cluster.create(self.kind, manifest)
-        return {"plugin": self.name, "namespace": task.namespace, "name": task.name}
+        return {"plugin": self.name, "namespace": task.namespace, "name": metadata["name"]}
 
     async def observe(self, cluster: Cluster, task: TaskContext, handle: Handle) -> Observation:
         """The object's phase; an object that is gone failed by the system's fault."""
@@ -47,9 +48,16 @@ class ManifestBackend(ABC):
                 ErrorKind.SYSTEM,
             )
         try:
-            return self.phase(task, observed)
+            seen = self.phase(task, observed)
         except TaskError as error:
             return Observation.permanent(error.code, error.message)
+        if not seen.phase.terminal and "deletionTimestamp" in observed["metadata"]:
+            return Observation.retryable(
+                "UnexpectedObjectDeletion",
+                f"{self.kind.kind} {handle['namespace']}/{handle['name']} is being deleted, and not by us",
+                ErrorKind.SYSTEM,
+            )
+        return seen
 
     async def abort(self, cluster: Cluster, task: TaskContext, handle: Handle) -> None:
         """Delete the object."""

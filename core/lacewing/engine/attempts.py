@@ -106,7 +106,7 @@ def retry(change: Change, node: Node, error: RunError, paid_by: ErrorKind, **mor
     if spent < limit:
         state = state._replace(
             attempt=state.attempt + 1, system_failures=system, handle=None, phase_version=0,
-            task_phase=TaskPhase.QUEUED, reason="",
+            task_phase=TaskPhase.QUEUED, reason="", failures=(*state.failures, error.code),
         )  # fmt: skip
         _launch(change, node, state)
         return

@@ -9,6 +9,7 @@ from lacewing.model.graph import Graph, Node
 from lacewing.model.ids import RunKey, generated_name, shard_key
 from lacewing.model.run import RunSpec
 from lacewing.model.task import TaskContext
+from lacewing.pods import label_value
 
 EXECUTION_LABEL = "execution-id"
 NODE_LABEL = "node-id"
@@ -24,6 +25,7 @@ def task_context(
     attempt: int,
     inputs: literals_pb2.LiteralMap = _NO_INPUTS,
     element: int = -1,
+    failures: tuple[str, ...] = (),
 ) -> TaskContext:
     """The context of one attempt, at an element of an array if one is named.
 
@@ -59,21 +61,13 @@ def task_context(
         overrides=overrides,
         workflow=f"{workflow.project}:{workflow.domain}:{workflow.name}",
         envs={**spec.envs, **_index_envs(element)},
-        labels={
-            **spec.labels,
-            EXECUTION_LABEL: key.name,
-            "project": key.project,
-            "domain": key.domain,
-            "shard-key": shard_key(key.name),
-            NODE_LABEL: node.id,
-            **marks,
-            "interruptible": str(cheap).lower(),
-        },
+        labels=_labels(graph, spec, node, interruptible=cheap) | marks,
         annotations=spec.annotations,
         service_account=spec.service_account,
         interruptible=cheap,
         default_resources=spec.default_resources,
         resource_limits=spec.resource_limits,
+        failures=failures,
     )
 
 
@@ -82,6 +76,23 @@ def interruptible(graph: Graph, spec: RunSpec, node: Node) -> bool:
     if node.interruptible is not None:
         return node.interruptible
     return graph.scope_of(node).interruptible if spec.interruptible is None else spec.interruptible
+
+
+def _labels(graph: Graph, spec: RunSpec, node: Node, *, interruptible: bool) -> dict[str, str]:
+    """Whose object it is; those of the user cannot take our names."""
+    assert node.task is not None
+    key = spec.key
+    return {
+        **spec.labels,
+        EXECUTION_LABEL: key.name,
+        "project": key.project,
+        "domain": key.domain,
+        "workflow-name": label_value(graph.id.name),
+        "task-name": label_value(node.task.id.name),
+        "shard-key": shard_key(key.name),
+        NODE_LABEL: node.id,
+        "interruptible": str(interruptible).lower(),
+    }
 
 
 def element_hint(node_id: str, element: int) -> str:

@@ -65,6 +65,11 @@ class Scene:
         """What is known of a node at work."""
         return self.run.nodes[node.id]
 
+    def failures(self, node: Node, element: int) -> tuple[str, ...]:
+        """What earlier attempts at the node, or at its element, died of."""
+        state = self.state(node)
+        return state.failures if state.array is None else state.array.element(element).failures
+
 
 @dataclass(frozen=True)
 class Effects:
@@ -140,7 +145,9 @@ class Effects:
         if node.task is None:
             handle = await self.outside.launch(scene.spec, node, attempt, inputs, element)
             return Launched(node.id, attempt, handle, element)
-        context = task_context(scene.graph, scene.spec, node, attempt, inputs, element)
+        context = task_context(
+            scene.graph, scene.spec, node, attempt, inputs, element, scene.failures(node, element)
+        )
         if self.console_url:
             context = replace(context, console_url=self.console_url)
         if context.wants_template:

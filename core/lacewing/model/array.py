@@ -38,6 +38,8 @@ class Element(NamedTuple):
     handle: Handle | None = None
     attempt_at: datetime | None = None
     task_phase: TaskPhase = TaskPhase.QUEUED
+    failures: tuple[str, ...] = ()
+    """What each attempt before this one died of: codes, oldest first."""
 
 
 class ArrayRun(NamedTuple):

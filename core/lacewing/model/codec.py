@@ -55,6 +55,8 @@ def node_from_json(data: dict[str, Any]) -> NodeRun:
         values["task_phase"] = TaskPhase(values["task_phase"])
     if "error" in values:
         values["error"] = error_from_json(values["error"])
+    if "failures" in values:
+        values["failures"] = tuple(values["failures"])
     if "array" in values:
         values["array"] = array_from_json(values["array"])
     return NodeRun(**values)
@@ -63,7 +65,12 @@ def node_from_json(data: dict[str, Any]) -> NodeRun:
 def array_to_json(array: ArrayRun) -> dict[str, Any]:
     """An array's state; an element is a list of its fields."""
     elements = {
-        str(at): [*one[:3], one.attempt_at.isoformat() if one.attempt_at else None, one.task_phase]
+        str(at): [
+            *one[:3],
+            one.attempt_at.isoformat() if one.attempt_at else None,
+            one.task_phase,
+            one.failures,
+        ]
         for at, one in sorted(array.elements.items())
     }
     return array._asdict() | {"elements": elements}
@@ -72,8 +79,8 @@ def array_to_json(array: ArrayRun) -> dict[str, Any]:
 def array_from_json(data: dict[str, Any]) -> ArrayRun:
     """The state that `array_to_json` wrote."""
     elements = {
-        int(at): Element(attempt, system, handle, _time(began), TaskPhase(phase))
-        for at, (attempt, system, handle, began, phase) in data["elements"].items()
+        int(at): Element(attempt, system, handle, _time(began), TaskPhase(phase), *map(tuple, failures))
+        for at, (attempt, system, handle, began, phase, *failures) in data["elements"].items()
     }
     lists = {"errors": tuple(data["errors"]), "untold": tuple(data["untold"])}
     return ArrayRun(**data | lists | {"elements": immutables.Map(elements)})

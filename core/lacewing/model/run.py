@@ -73,6 +73,8 @@ class NodeRun(NamedTuple):
     """When this attempt was launched."""
     error: RunError | None = None
     array: ArrayRun | None = None
+    failures: tuple[str, ...] = ()
+    """What each attempt before this one died of: codes, oldest first."""
 
 
 class Run(NamedTuple):

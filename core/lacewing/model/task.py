@@ -124,6 +124,8 @@ class TaskContext:
     resource_limits: Mapping[str, str] = field(default_factory=dict)
     console_url: str = ""
     """Where the console is, if it is known."""
+    failures: tuple[str, ...] = ()
+    """What each attempt before this one died of: codes, oldest first. `OOMKilled` is a want of memory."""
 
     @cached_property
     def image(self) -> str:
@@ -167,6 +169,8 @@ class TaskContext:
     @property
     def wants_template(self) -> bool:
         """Whether the command names the file of the task's template, so that it must be there."""
+        if self.template.HasField("k8s_pod"):
+            return "tasktemplatepath" in str(self.template.k8s_pod.pod_spec).lower()
         container = self.template.container
         return any("tasktemplatepath" in part.lower() for part in (*container.command, *container.args))
 

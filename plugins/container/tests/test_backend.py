@@ -1,13 +1,15 @@
 """Container tasks as pods, and pods as phases."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flyteidl.core import tasks_pb2, workflow_pb2
-from lacewing import ErrorKind, TaskError, TaskPhase
+from lacewing import ErrorKind, TaskContext, TaskError, TaskPhase
 from lacewing.testing import BackendContract, make_task
-from lacewing_container import ContainerBackend
+from lacewing_container import ContainerBackend, ContainerSettings
 
 
 def status(phase: str, **state: Any) -> dict[str, Any]:
@@ -110,7 +112,7 @@ class TestContainer(BackendContract):
             resource_limits={"cpu": "2", "memory": "8Gi"},
         )
         (container,) = self.backend.build(task)["spec"]["containers"]
-        amounts = {"cpu": "2", "memory": "2Gi", "ephemeral-storage": "1Gi"}
+        amounts = {"cpu": "2", "memory": "2Gi"}
         assert container["resources"] == {"requests": amounts, "limits": amounts}
 
     def test_a_raw_container_runs_its_shell_command_and_one_with_data_is_refused(self):
@@ -127,5 +129,109 @@ class TestContainer(BackendContract):
     def test_a_task_without_a_container_is_refused(self):
         task = make_task()
         task.template.ClearField("container")
-        with pytest.raises(TaskError, match="no container"):
+        with pytest.raises(TaskError, match="no container and no pod"):
             self.backend.build(task)
+
+
+GOLDEN = Path(__file__).parent / "golden"
+R = tasks_pb2.Resources
+ARGS = ["pyflyte-execute", "--inputs", "{{.input}}", "--output-prefix", "{{.outputPrefix}}"]
+
+
+def entries(**amounts: str) -> list[tasks_pb2.Resources.ResourceEntry]:
+    return [R.ResourceEntry(name=R.ResourceName.Value(name), value=value) for name, value in amounts.items()]
+
+
+def python_task() -> TaskContext:
+    """As flytekit sends a task with resources."""
+    asked = R(requests=entries(CPU="500m", MEMORY="256Mi"), limits=entries(MEMORY="512Mi"))
+    return make_task(args=ARGS, env=[{"key": "OWN", "value": "1"}], resources=asked)
+
+
+def pod_task() -> TaskContext:
+    """As flytekit sends a task with a pod template that has a sidecar."""
+    task = make_task()
+    task.template.ClearField("container")
+    task.template.k8s_pod.pod_spec.update(
+        {
+            "containers": [
+                {"name": "primary", "image": "example.org/image:1", "args": ARGS, "resources": {}},
+                {"name": "side", "image": "example.org/side:1", "ports": [{"containerPort": 8080}]},
+            ],
+            "initContainers": [{"name": "prepare", "image": "example.org/prepare:1"}],
+            "runtimeClassName": "gvisor",
+            "imagePullSecrets": [{"name": "pull"}],
+        }
+    )
+    task.template.k8s_pod.metadata.labels["team"] = "data"
+    task.template.config["primary_container_name"] = "primary"
+    return replace(task, default_resources={"cpu": "2", "memory": "200Mi"})
+
+
+def sidecar() -> TaskContext:
+    """As clients before task type version 2 sent pods."""
+    task = make_task("sidecar")
+    task.template.ClearField("container")
+    containers = [{"name": "main", "image": "example.org/image:1", "args": ARGS}, {"name": "side"}]
+    task.template.custom.update(
+        {"podSpec": {"containers": containers}, "primaryContainerName": "main", "labels": {"team": "data"}}
+    )
+    return task
+
+
+def gpu_task() -> TaskContext:
+    """A task with a GPU and shared memory, interruptible, with a node's overrides."""
+    task = make_task(args=ARGS, resources=R(limits=entries(GPU="2", CPU="4")))
+    task.template.extended_resources.gpu_accelerator.device = "nvidia-tesla-a100"
+    memory = tasks_pb2.SharedMemory(mount_name="flyte-shared-memory", mount_path="/dev/shm")
+    overrides = workflow_pb2.TaskNodeOverrides(container_image="example.org/other:2")
+    overrides.resources.requests.extend(entries(MEMORY="64Gi"))
+    overrides.extended_resources.shared_memory.CopyFrom(memory)
+    limits = {"cpu": "2", "memory": "32Gi", "nvidia.com/gpu": "1"}
+    return replace(
+        task, overrides=overrides, interruptible=True, resource_limits=limits, service_account="runner"
+    )
+
+
+PLATFORM = ContainerSettings.model_validate(
+    {
+        "default_cpu": "1000m",
+        "default_memory": "1024Mi",
+        "image_pull_policy": "IfNotPresent",
+        "default_labels": {"site": "one"},
+        "default_env": {"SITE": "one"},
+        "env_from_secrets": ["site"],
+        "scheduler_name": "ours",
+        "default_node_selector": {"pool": "tasks"},
+        "interruptible_node_selector": {"pool": "spot"},
+        "interruptible_requirement": {"key": "spot", "operator": "In", "values": ["true"]},
+        "interruptible_tolerations": [{"key": "spot", "operator": "Exists"}],
+        "tolerated_resources": ["nvidia.com/gpu"],
+        "default_pod_security_context": {"runAsNonRoot": True},
+        "default_security_context": {"allowPrivilegeEscalation": False},
+        "dns_config": {"options": [{"name": "ndots", "value": "2"}]},
+        "default_pod_template": "base",
+        "pod_templates": {
+            "base": {
+                "metadata": {"annotations": {"from": "template"}},
+                "spec": {
+                    "priorityClassName": "tasks",
+                    "imagePullSecrets": [{"name": "site"}],
+                    "tolerations": [{"key": "tasks", "operator": "Exists"}],
+                    "containers": [
+                        {"name": "default", "image": "unused", "workingDir": "/root"},
+                        {"name": "primary", "image": "unused", "resources": {"requests": {"cpu": "100m"}}},
+                    ],
+                },
+            }
+        },
+    }
+)
+
+
+@pytest.mark.parametrize("platform", ["plain", "platform"])
+@pytest.mark.parametrize("task", [python_task, pod_task, sidecar, gpu_task])
+def test_a_task_becomes_its_recorded_pod(task, platform):
+    settings = PLATFORM if platform == "platform" else ContainerSettings.model_validate({})
+    recorded = json.loads((GOLDEN / f"{task.__name__}_{platform}.json").read_text())
+    assert ContainerBackend(settings).build(task()) == recorded

@@ -137,7 +137,7 @@ def talkative(x: int) -> int:
 
 @task
 def leaves_things_behind(x: int) -> int:
-    threading.Thread(target=time.sleep, args=(3600,)).start()
+    threading.Thread(target=time.sleep, args=(3600,), daemon=True).start()
     os.environ.clear()
     os.chdir("/")
     sys.path.clear()

@@ -152,7 +152,9 @@ def _failed(
     else:
         again = paid_by is not None and one.attempt + 1 - system < node.max_attempts
     if again:
-        _launch(change, node, array, at, Element(one.attempt + 1, system))
+        _launch(
+            change, node, array, at, Element(one.attempt + 1, system, failures=(*one.failures, error.code))
+        )
         return
     if len(array.errors) < _TOLD_ERRORS:
         array = array._replace(errors=(*array.errors, f"[{at}]: {error.message[:_ERROR_LIMIT]}"))
