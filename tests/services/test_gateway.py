@@ -214,15 +214,6 @@ async def test_what_cannot_be_asked_says_why(served: Any):
         assert message in response.json()["message"]
 
 
-async def test_pages_of_other_sites_may_call(served: Any):
-    headers = {"origin": "http://console.example", "access-control-request-method": "PUT"}
-    headers["access-control-request-headers"] = "flyte-authorization, content-type"
-    allowed = await served.http.options("/api/v1/projects/x", headers=headers)
-    assert allowed.status_code == 200
-    assert allowed.headers["access-control-allow-origin"] == "http://console.example"
-    assert allowed.headers["access-control-allow-credentials"] == "true"
-
-
 async def test_no_service_has_a_form_of_binding_that_the_gateway_does_not_know():
     forms = {body for service in SERVICES for method in service.methods for _, _, body in bindings(method)}
     assert forms == {"", "*"}

@@ -9,6 +9,7 @@ import gc
 import os
 import secrets
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
@@ -106,7 +107,9 @@ async def demo(home: Path, settings: DemoSettings) -> AsyncIterator[None]:
     measured = CollectorRegistry()
     Readings(engine_readings(loop), measured)
     meter = RequestMetrics(measured)
-    app = web_app(root, signer, services, LocalLogs(home / "cluster"), meter, measured, settings.origins)
+    hosts = (settings.host, socket.gethostname())
+    logs = LocalLogs(home / "cluster")
+    app = web_app(root, signer, services, logs, meter, measured, settings.origins, hosts)
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(database.close)
         work = [loop.work() for _ in range(_WORKERS)]

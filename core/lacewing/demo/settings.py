@@ -3,12 +3,15 @@
 import os
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
 from lacewing.errors import ConfigError
+
+Origin = Annotated[str, StringConstraints(pattern=r"^https?://[^/*\s]+$")]
+"""A site as browsers name it: a scheme, a host, perhaps a port."""
 
 
 class DemoSettings(BaseModel, extra="forbid", frozen=True):
@@ -16,7 +19,11 @@ class DemoSettings(BaseModel, extra="forbid", frozen=True):
 
     port: int = Field(30080, ge=1, le=65535, description="The one port for gRPC and HTTP.")
     host: str = Field("127.0.0.1", description="The address to listen on.")
-    origins: list[str] = Field(["*"], description="Sites whose pages may call the REST API from a browser.")
+    origins: list[Origin] = Field(
+        [],
+        description="Other sites whose pages may call this server from a browser, as in"
+        " https://console.example; such a page can start code here.",
+    )
     slots: int = Field(
         default_factory=lambda: 2 * (os.cpu_count() or 1),
         description="How many tasks that ask for no resources run at once.",

@@ -16,6 +16,7 @@ from lacewing.services.gateway import ADMIN, add_gateway
 from lacewing.services.metrics import Reading, add_metrics
 from lacewing.services.openapi import add_openapi
 from lacewing.services.rpc import Meter
+from lacewing.services.sites import Sites
 
 
 def web_app(
@@ -25,14 +26,16 @@ def web_app(
     logs: Logs,
     meter: Meter,
     registry: CollectorRegistry,
-    origins: Sequence[str] = ("*",),
+    origins: Sequence[str] = (),
+    hosts: Sequence[str] = (),
 ) -> FastAPI:
-    """Everything that answers over HTTP. `root` is where uploads go."""
+    """Everything that answers over HTTP. `root` is where uploads go; of the rest `Sites` tells."""
     app = upload_app(root, signer)
-    add_gateway(app, services, meter, origins)
+    add_gateway(app, services, meter)
     add_openapi(app, services, __version__)
     add_metrics(app, registry)
     add_console(app, services[ADMIN], logs)
+    app.add_middleware(Sites, origins=origins, hosts=hosts)
     return app
 
 

@@ -5,7 +5,7 @@ The same objects answer as over gRPC, through the same `invoke`. No message has 
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from fastapi import FastAPI
@@ -15,7 +15,6 @@ from google.api import annotations_pb2
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from starlette.exceptions import HTTPException
-from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -52,7 +51,6 @@ STATUS = {
 }
 """The HTTP status of each gRPC code."""
 _LARGE = 64 * 1024
-_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD")
 VARIABLE = re.compile(r"{([^}=]+)}")
 
 
@@ -71,9 +69,8 @@ def add_gateway(
     app: FastAPI,
     services: Mapping[ServiceDescriptor, object],
     meter: Meter = unmetered,
-    origins: Sequence[str] = ("*",),
 ) -> None:
-    """Serve the services under `/api/v1` and beside it. Pages of `origins` may call them from a browser."""
+    """Serve the services under `/api/v1` and beside it."""
     for descriptor in SERVICES:
         service = services.get(descriptor)
         for method in descriptor.methods:
@@ -81,13 +78,6 @@ def add_gateway(
             for verb, template, body in bindings(method):
                 app.router.routes.append(_route(method, rpc, meter, verb, template, body))
     app.add_exception_handler(HTTPException, _no_route)
-    app.add_middleware(
-        CORSMiddleware,
-        allow_origins=list(origins),
-        allow_credentials=True,
-        allow_methods=_METHODS,
-        allow_headers=["Content-Type", "flyte-authorization"],
-    )
 
 
 def refusal(error: RequestError, codec: Codec) -> Response:
