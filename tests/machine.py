@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,8 @@ _OPTIONS = [("grpc.max_receive_message_length", 64 * 2**20), ("grpc.max_send_mes
 class Machine:
     """A demo as a user has it."""
 
-    def __init__(self, home: Path, folder: Path) -> None:
-        self.home, self.folder = home, folder
+    def __init__(self, home: Path, folder: Path, variables: Mapping[str, str] | None = None) -> None:
+        self.home, self.folder, self.variables = home, folder, variables or {}
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None
         self.remote = FlyteRemote(
@@ -51,7 +51,7 @@ class Machine:
         """The variables of every command here."""
         user = self.folder / "user"
         user.mkdir(exist_ok=True)
-        return {**os.environ, "LACEWING_HOME": str(self.home), "HOME": str(user)}
+        return {**os.environ, **self.variables, "LACEWING_HOME": str(self.home), "HOME": str(user)}
 
     def start(self) -> None:
         """Start it, and wait until it takes work."""
@@ -94,12 +94,12 @@ class Machine:
             timeout=PATIENCE,
         )
 
-    def run(self, file: str, workflow: str, *arguments: str) -> Any:
+    def run(self, file: str, workflow: str, *arguments: str, nodes: bool = True) -> Any:
         """An execution that `pyflyte run --remote` of a file of WORKFLOWS began, when it is over."""
         shutil.copy(WORKFLOWS / file, self.folder / file)
         done = self.pyflyte("run", "--remote", file, workflow, *arguments)
         assert done.returncode == 0, done.stdout + done.stderr
-        return self.finished(done.stdout.split("/executions/")[1].split()[0])
+        return self.finished(done.stdout.split("/executions/")[1].split()[0], nodes=nodes)
 
     def register(self, file: str) -> str:
         """Register a file of WORKFLOWS; its version."""
@@ -115,12 +115,13 @@ class Machine:
         plan = self.remote.fetch_launch_plan(name=workflow, version="v1")
         return str(self.remote.execute(plan, inputs=inputs).id.name)
 
-    def finished(self, name: str) -> Any:
-        """An execution with all its nodes, as FlyteRemote has it when it is over."""
+    def finished(self, name: str, *, nodes: bool = True) -> Any:
+        """An execution with its nodes or without, as FlyteRemote has it when it is over."""
         execution = self.remote.fetch_execution(name=name)
         patience = timedelta(seconds=PATIENCE)
-        execution = self.remote.wait(execution, timeout=patience, poll_interval=timedelta(seconds=0.1))
-        return self.remote.sync(execution, sync_nodes=True)
+        pause = timedelta(seconds=0.1)
+        execution = self.remote.wait(execution, timeout=patience, poll_interval=pause, sync_nodes=nodes)
+        return self.remote.sync(execution, sync_nodes=nodes)
 
 
 def processes(argument: str) -> dict[int, int]:

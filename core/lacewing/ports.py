@@ -1,6 +1,6 @@
 """What the engine needs of the world. Each port has a memory twin in `lacewing.testing` and real adapters."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -106,6 +106,29 @@ class BlobStore(Protocol):
 
     async def size(self, uri: str) -> int | None:
         """How many bytes, or None if it is not there."""
+        ...
+
+
+class SignedUpload(NamedTuple):
+    """Where to PUT a file, and the headers that must come with it."""
+
+    url: str
+    headers: Mapping[str, str]
+
+
+class Signing(Protocol):
+    """URLs by which clients reach single files of a BlobStore for a while."""
+
+    async def upload(self, uri: str, seconds: float, md5: bytes, *, metadata: bool) -> SignedUpload:
+        """A URL to PUT the content of this MD5 (empty: any) to; with `metadata` the store keeps the MD5."""
+        ...
+
+    async def download(self, uri: str, seconds: float) -> str:
+        """A URL to GET the file from, whether it is there or not."""
+        ...
+
+    async def md5(self, uri: str) -> bytes | None:
+        """The MD5 of what is there, empty if nobody knows it; None if nothing is there."""
         ...
 
 

@@ -11,17 +11,17 @@ import pytest
 import uvicorn
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc import aio
-from lacewing.adapters.blob import LocalBlobStore
 from lacewing.adapters.events import News
 from lacewing.adapters.local_log import LocalLogs
 from lacewing.adapters.runs import SqlRunStore
 from lacewing.adapters.sql import Database, metadata, open_engine
+from lacewing.adapters.store import Store, StoreSettings, open_blob_store
 from lacewing.demo.app import seed
 from lacewing.demo.web import web_app
 from lacewing.services.admin.app import Admin
 from lacewing.services.admin.configuration import Platform
 from lacewing.services.admin.holding import Holding
-from lacewing.services.admin.signer import Signer
+from lacewing.services.admin.signer import LocalSigning, Signer
 from lacewing.services.metrics import RequestMetrics
 from lacewing.services.rpc import grpc_server
 from prometheus_client import CollectorRegistry
@@ -38,6 +38,7 @@ class Served:
     database: Database
     root: Path
     holding: Holding
+    store: Store
 
 
 @pytest.fixture
@@ -59,18 +60,24 @@ def clock() -> Callable[[], float]:
 
 
 @pytest.fixture
+async def store(tmp_path: Path) -> Store:
+    """Where the files of the server are; a module may say otherwise."""
+    return await open_blob_store(str(tmp_path / "store"), StoreSettings(), {})
+
+
+@pytest.fixture
 async def served(
-    tmp_path: Path, platform: Platform, hold_seconds: float, clock: Callable[[], float]
+    tmp_path: Path, store: Store, platform: Platform, hold_seconds: float, clock: Callable[[], float]
 ) -> AsyncIterator[Served]:
     engine = open_engine(f"sqlite:///{tmp_path}/db")
     metadata.create_all(engine)
-    database, root = Database(engine), str(tmp_path / "store")
+    database, root, blobs = Database(engine), store.root, store.blobs
     await seed(database)
     signer = Signer(b"secret", lambda: "http://localhost")
     news = News()
     holding = Holding(news, hold_seconds, clock)
-    runs, blobs = SqlRunStore(database), LocalBlobStore()
-    admin = Admin(database, blobs, runs, root, signer, platform=platform, news=news, holding=holding)
+    runs, signing = SqlRunStore(database), store.signing or LocalSigning(signer)
+    admin = Admin(database, blobs, runs, root, signing, platform=platform, news=news, holding=holding)
     services = admin.services
     registry = CollectorRegistry()
     meter = RequestMetrics(registry)
@@ -88,7 +95,7 @@ async def served(
         aio.insecure_channel(f"127.0.0.1:{grpc_port}") as channel,
     ):
         target = f"127.0.0.1:{grpc_port}"
-        yield Served(client, channel, target, services, database, tmp_path, holding)
+        yield Served(client, channel, target, services, database, tmp_path, holding, store)
     http.should_exit = True
     await serving
     await server.stop(None)

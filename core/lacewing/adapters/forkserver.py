@@ -1,12 +1,12 @@
 """Starts and outlives the tasks of one Python environment. Stand-alone: it must not import lacewing.
 
-It runs with the environment's own Python (3.10 or later): `python forkserver.py SOCKET`. It imports flytekit
-once and forks a child for each task, so that a task starts in milliseconds. It stays single-threaded, writes
-each exit to disk before it tells anyone, and goes on when its client dies: one that comes back finds what ran
-and what ended.
+It runs with the environment's own Python (3.10 or later): `forkserver.py SOCKET [MODULE]...`. It imports
+flytekit and the modules once and forks a child for each task, so that a task starts in milliseconds. It stays
+single-threaded, writes each exit to disk before it tells anyone, and goes on when its client dies: one that
+comes back finds what ran and what ended.
 
 Requests are JSON lines on the socket:
-    {"op": "run", "id", "argv", "env", "cwd", "log", "exit", "cache"}   {"op": "kill", "id", "signal"}
+    {"op": "run", "id", "argv", "env", "cwd", "log", "exit", "cache", "code"}   {"op": "kill", "id", "signal"}
     {"op": "list"}   {"op": "leave"}: end when nothing runs   {"op": "stop"}: end everything, now
 Answers go to every client: {"event": "started" | "exited" | "running", "id", ...}.
 """
@@ -17,6 +17,7 @@ import ctypes
 import fcntl
 import gc
 import hashlib
+import importlib
 import json
 import os
 import pathlib
@@ -46,14 +47,14 @@ _PR_SET_CHILD_SUBREAPER = 36
 _REHEARSAL = "from flytekit import task\n@task\ndef add(a: int, b: str) -> int:\n    return a\n"
 
 
-def main(address):
+def main(address, *modules):
     """Go into the background; exit 0 once the server there takes work, 1 if it fails."""
     own = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [path for path in sys.path if os.path.abspath(path or ".") != own]
     lock = os.open(f"{address}.lock", os.O_RDWR | os.O_CREAT, 0o600)
     if not _first(lock, address):
         return
-    entrypoint = _preload(f"{address}.tmp")
+    entrypoint = _preload(f"{address}.tmp", modules)
     sys.stdout.flush()
     reader, writer = os.pipe()
     if os.fork():
@@ -92,7 +93,7 @@ def _serve(address, entrypoint, lock, ready):
     _Server(listener, address, entrypoint, lock).serve()
 
 
-def _preload(scratch):
+def _preload(scratch, modules):
     """Import what tasks need. Without flytekit every command starts as a new program."""
     shutil.rmtree(scratch, ignore_errors=True)
     os.makedirs(scratch)
@@ -104,6 +105,9 @@ def _preload(scratch):
         import flytekit.core.python_auto_container
     except ImportError:
         return None
+    for name in modules:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
     try:
         _rehearse(flytekit.bin.entrypoint, scratch)
     except Exception:
@@ -447,9 +451,10 @@ def _fast(argv, request):
     at = argv.index("--")
     options, inner = argv[1:at], argv[at + 1 :]
     distribution = options[options.index("--additional-distribution") + 1].removeprefix("file://")
-    if not distribution.startswith("/"):
+    code = request.get("code") or distribution
+    if not code.startswith("/"):
         return argv
-    shutil.copytree(_unpacked(distribution, request["cache"]), request["cwd"], dirs_exist_ok=True)
+    shutil.copytree(_unpacked(code, request["cache"]), request["cwd"], dirs_exist_ok=True)
     command = []
     for argument in inner:
         if argument == "--resolver":
@@ -479,4 +484,4 @@ def _unpacked(distribution, cache):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

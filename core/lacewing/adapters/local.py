@@ -11,7 +11,7 @@ import json
 import os
 import signal
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,14 @@ from typing import Any
 import structlog
 
 from lacewing.adapters import forkserver, local_pod
+from lacewing.adapters.local_code import LocalCode
 from lacewing.adapters.local_folder import PodFolder, sweep
 from lacewing.adapters.local_pod import Need
 from lacewing.adapters.local_room import Line, Room
 from lacewing.adapters.local_server import ForkServer, known_servers
 from lacewing.errors import TransientError
 from lacewing.model.task import Manifest, ResourceKind
+from lacewing.ports import BlobStore
 
 log = structlog.get_logger(__name__)
 _WATCH_SECONDS = 0.5
@@ -56,7 +58,8 @@ class _Pod:
 class LocalCluster:
     """A Cluster of processes. `default_python` runs flytekit's commands of images that map to nothing.
 
-    `log_uri` says where clients read a pod's log.
+    `environment` is what every task finds set, `modules` are what tasks have imported already. Their code is
+    fetched from `blobs` before they start, once for all. `log_uri` says where clients read a pod's log.
     `images` is asked at each start, so it may change. Folders of ended pods go after `keep_seconds`, or when
     there are more than `keep_count`; a log is cut to `log_bytes`.
     """
@@ -71,6 +74,8 @@ class LocalCluster:
         memory_bytes: float,
         images: Mapping[str, Path] | None = None,
         environment: Mapping[str, str] | None = None,
+        modules: Sequence[str] = (),
+        blobs: BlobStore | None = None,
         log_uri: Callable[[Manifest], str] | None = None,
         grace_seconds: float = 2.0,
         keep_seconds: float = 7 * 86400.0,
@@ -80,6 +85,7 @@ class LocalCluster:
         self.root, self._default = root, default_python
         self._images = images if images is not None else {}
         self._environment, self._log_uri = dict(environment or {}), log_uri
+        self._modules, self._code = modules, LocalCode(root / "fetched", blobs)
         self._room = Room(slots, cpus, memory_bytes)
         self._grace, self._log_bytes = grace_seconds, log_bytes
         self._keep_seconds, self._keep_count = keep_seconds, keep_count
@@ -216,11 +222,12 @@ class LocalCluster:
         except TransientError as error:
             self._refuse(pod, "CreateContainerConfigError", error.message)
             return
+        code = await self._code.fetch(local_pod.command(pod.manifest))
         if pod.deleted:
             self._drop(pod)
             return
         pod.server = server
-        server.run(self._request(pod, python))
+        server.run({**self._request(pod, python), "code": code})
 
     def _refuse(self, pod: _Pod, reason: str, text: str) -> None:
         self._set(pod, local_pod.waiting(pod.manifest, reason, text))
@@ -249,7 +256,9 @@ class LocalCluster:
     def _start_server(self, python: Path, *, start: bool = True) -> ForkServer:
         server = self._servers.get(python)
         if server is None or server.failed:
-            server = self._servers[python] = ForkServer(python, self.root, self._notice, self._lost)
+            server = self._servers[python] = ForkServer(
+                python, self.root, self._notice, self._lost, self._modules
+            )
             self._spawn(server.connect(start=start))
         return server
 

@@ -107,10 +107,10 @@ def sweep(root: Path, keep_seconds: float, keep_count: int) -> None:
     for place, (at, path) in enumerate(ended):
         if place >= keep_count or at < old:
             shutil.rmtree(path, ignore_errors=True)
-    for path in root.glob("unpacked/*"):
+    for path in (*root.glob("unpacked/*"), *root.glob("fetched/*")):
         with contextlib.suppress(OSError):
             if path.stat().st_mtime < old:
-                shutil.rmtree(path, ignore_errors=True)
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _write(folder: Path, name: str, manifest: Manifest) -> None:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +30,17 @@ def known_servers(root: Path) -> list[Path]:
     return [Path(note.read_text()) for note in notes if note.with_suffix(".sock").exists()]
 
 
-def launch(python: Path, root: Path) -> subprocess.Popen[bytes]:
-    """Start the server of this Python; one that runs or starts already is left alone."""
+def launch(python: Path, root: Path, modules: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+    """Start the server of this Python; one that runs or starts already is left alone.
+
+    `modules` are imported beforehand for all its tasks, where they are installed.
+    """
     socket = socket_path(root, python)
     root.mkdir(parents=True, exist_ok=True)
     socket.with_suffix(".python").write_text(str(python))
     with socket.with_suffix(".log").open("ab") as output:
         return subprocess.Popen(
-            [str(python), forkserver.__file__, str(socket)],
+            [str(python), forkserver.__file__, str(socket), *modules],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -56,9 +59,10 @@ class ForkServer:
         root: Path,
         notice: Callable[[dict[str, Any]], None],
         lost: Callable[["ForkServer"], None],
+        modules: Sequence[str] = (),
     ) -> None:
         self.python, self._root, self._notice, self._lost = python, root, notice, lost
-        self._socket = socket_path(root, python)
+        self._socket, self._modules = socket_path(root, python), modules
         self._ready = asyncio.Event()
         self._failure = ""
         self._closing = False
@@ -110,7 +114,7 @@ class ForkServer:
         with contextlib.suppress(OSError):
             return await asyncio.open_unix_connection(str(self._socket), limit=_LINE_BYTES)
         # The process exits when its child in the background takes work.
-        process = launch(self.python, self._root)
+        process = launch(self.python, self._root, self._modules)
         if code := await asyncio.to_thread(process.wait):
             raise OSError(f"its fork server ended with exit code {code}")
         return await asyncio.open_unix_connection(str(self._socket), limit=_LINE_BYTES)

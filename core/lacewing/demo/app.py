@@ -24,7 +24,6 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy.dialects.sqlite import insert
 
 from lacewing import POD
-from lacewing.adapters.blob import LocalBlobStore
 from lacewing.adapters.clock import SystemClock
 from lacewing.adapters.events import News, TableEvents
 from lacewing.adapters.local import LocalCluster
@@ -34,6 +33,7 @@ from lacewing.adapters.local_pod import environment
 from lacewing.adapters.runs import SqlRunStore
 from lacewing.adapters.schema import prepare
 from lacewing.adapters.sql import Database, open_engine
+from lacewing.adapters.store import Store, open_blob_store, task_environment, warm_modules
 from lacewing.demo.environment import ImageMap
 from lacewing.demo.settings import DemoSettings
 from lacewing.demo.splice import serve_spliced
@@ -52,7 +52,7 @@ from lacewing.services.admin.configuration import Platform
 from lacewing.services.admin.events import ingest
 from lacewing.services.admin.holding import Holding
 from lacewing.services.admin.rows import now_text
-from lacewing.services.admin.signer import Signer
+from lacewing.services.admin.signer import LocalSigning, Signer
 from lacewing.services.catalog.app import Catalog
 from lacewing.services.console.address import log_path
 from lacewing.services.metrics import Readings, RequestMetrics
@@ -78,20 +78,23 @@ async def demo(home: Path, settings: DemoSettings) -> AsyncIterator[None]:
     gc.set_threshold(*GC_THRESHOLDS)
     home.mkdir(parents=True, exist_ok=True)
     registry = load_plugins(settings.plugins, settings.plugin_settings, settings.fallback)
+    url = settings.store or str(home / "store")
+    store = await open_blob_store(url, settings.store_settings, os.environ)
+    blobs, root = store.blobs, store.root
     engine = open_engine(f"sqlite:///{home}/lacewing.db")
     prepare(engine)
-    database, blobs, root = Database(engine), LocalBlobStore(), str(home / "store")
+    database = Database(engine)
     await seed(database)
     runs = SqlRunStore(database)
-    cpus, memory = os.cpu_count() or 1, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     base = f"http://{settings.address}"
-    cluster = _cluster(home, settings, base, cpus, memory)
+    cluster = _cluster(home, settings, base, store)
     signer = Signer(_secret(home), lambda: base)
+    signing = store.signing or LocalSigning(signer)
     news = News()
     holding = Holding(news, settings.hold_seconds)
-    machine = Platform(resource_limits={"cpu": str(cpus), "memory": f"{memory >> 20}Mi"})
+    machine = Platform(resource_limits={"cpu": str(_cpus()), "memory": f"{_memory() >> 20}Mi"})
     admin = Admin(
-        database, blobs, runs, root, signer, platform=machine, news=news, holding=holding,
+        database, blobs, runs, root, signing, platform=machine, news=news, holding=holding,
         wake=lambda run, *hints: loop.wake(run, *hints),
     )  # fmt: skip
     files = RunFiles(blobs)
@@ -130,20 +133,31 @@ async def demo(home: Path, settings: DemoSettings) -> AsyncIterator[None]:
         yield
 
 
-def _cluster(home: Path, settings: DemoSettings, base: str, cpus: int, memory: int) -> LocalCluster:
+def _cluster(home: Path, settings: DemoSettings, base: str, store: Store) -> LocalCluster:
     """The machine as a cluster, with links to its logs on this server."""
     return LocalCluster(
         home / "cluster",
         default_python=Path(sys.executable),
         slots=settings.slots,
-        cpus=cpus,
-        memory_bytes=memory,
+        cpus=_cpus(),
+        memory_bytes=_memory(),
         images=ImageMap(home, settings.images),
         keep_seconds=settings.keep_days * 86400,
         keep_count=settings.keep_attempts,
         log_bytes=int(settings.log_megabytes * 2**20),
         log_uri=lambda pod: base + _log_path(pod),
+        environment=task_environment(store.root, settings.store_settings, os.environ),
+        modules=warm_modules(store.root),
+        blobs=store.blobs,
     )
+
+
+def _cpus() -> int:
+    return os.cpu_count() or 1
+
+
+def _memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 @contextlib.asynccontextmanager

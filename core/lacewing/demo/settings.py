@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
+from lacewing.adapters.store import StoreSettings
 from lacewing.errors import ConfigError
 
 Origin = Annotated[str, StringConstraints(pattern=r"^https?://[^/*\s]+$")]
@@ -24,6 +25,12 @@ class DemoSettings(BaseModel, extra="forbid", frozen=True):
         description="Other sites whose pages may call this server from a browser, as in"
         " https://console.example; such a page can start code here.",
     )
+    store: str = Field(
+        "",
+        description="Where files are kept: a path, s3://BUCKET/FOLDER, gs:// or abfs://;"
+        " the folder `store` of the home if it is empty.",
+    )
+    store_settings: StoreSettings = Field(StoreSettings(), description="How an object store is reached.")
     slots: int = Field(
         default_factory=lambda: 2 * (os.cpu_count() or 1),
         description="How many tasks that ask for no resources run at once.",

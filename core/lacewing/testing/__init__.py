@@ -1,6 +1,6 @@
 """Doubles and contracts for authors of plugins and for our own tests. Public: they change with the ports."""
 
-from lacewing.testing.contracts import BackendContract
+from lacewing.testing.contracts import BackendContract, BlobStoreContract
 from lacewing.testing.factories import make_graph, make_task, make_workflow
 from lacewing.testing.memory import (
     ManualClock,
@@ -12,11 +12,13 @@ from lacewing.testing.memory import (
     MemoryEvents,
     MemoryRunStore,
     MemorySignals,
+    MemorySigning,
 )
 from lacewing.testing.mock_backend import MockBackend, Plan
 
 __all__ = [
     "BackendContract",
+    "BlobStoreContract",
     "ManualClock",
     "MemoryBlobStore",
     "MemoryCatalog",
@@ -26,6 +28,7 @@ __all__ = [
     "MemoryEvents",
     "MemoryRunStore",
     "MemorySignals",
+    "MemorySigning",
     "MockBackend",
     "Plan",
     "make_graph",

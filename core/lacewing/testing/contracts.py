@@ -1,12 +1,15 @@
-"""What every backend must keep. A plugin's test is a subclass with a backend, a task and a few examples."""
+"""What every backend and every store must keep. A test is a subclass that says what it is about."""
 
+import asyncio
 import json
 from collections.abc import Sequence
 from typing import Any
 
 from lacewing.backends.manifest import ManifestBackend
+from lacewing.errors import LacewingError
 from lacewing.model.phases import TaskPhase
 from lacewing.model.task import Manifest, TaskContext
+from lacewing.ports import BlobStore
 from lacewing.testing.factories import make_task
 from lacewing.testing.memory import MemoryCluster
 
@@ -69,3 +72,47 @@ class BackendContract:
         for status, phase in self.examples:
             manifest: Manifest = {"metadata": {"name": self.task.name}, "status": status}
             assert self.backend.phase(self.task, manifest).phase is phase, status
+
+
+class BlobStoreContract:
+    """Subclass it with fixtures `blobs`, a BlobStore, and `root`, a URI that is this test's own."""
+
+    async def test_what_is_written_is_read_whole(self, blobs: BlobStore, root: str) -> None:
+        """Small, empty and large alike, and the last that was written."""
+        for content in (b"one", b"", b"x" * (9 << 20), b"two"):
+            await blobs.write(f"{root}/folder/file.pb", content)
+            assert await blobs.read(f"{root}/folder/file.pb") == content
+            assert await blobs.size(f"{root}/folder/file.pb") == len(content)
+
+    async def test_what_is_not_there_is_told_apart_from_what_is_empty(
+        self, blobs: BlobStore, root: str
+    ) -> None:
+        """The engine asks for files that may not be there."""
+        await blobs.write(f"{root}/folder/file.pb", b"")
+        for missing in ("folder/other.pb", "folder", "nowhere/file.pb"):
+            try:
+                found: bytes | str = await blobs.read(f"{root}/{missing}")
+            except FileNotFoundError as error:
+                found = str(error)
+            except LacewingError:
+                # A folder is no file; a store of files says so, and one of objects has none.
+                assert missing == "folder"
+                continue
+            assert missing in str(found)
+        assert await blobs.size(f"{root}/folder/other.pb") is None
+        assert await blobs.size(f"{root}/nowhere/file.pb") is None
+
+    async def test_a_name_may_hold_any_sign(self, blobs: BlobStore, root: str) -> None:
+        """Parts of paths come from clients, and a digest ends with signs of equality."""
+        names = ["a b", "é漢🙂", "%25", "a%2Fb", "x?y#z", "ABC===", "q+&;,'(*)!~", "[x]", ".hidden"]
+        for number, name in enumerate(names):
+            await blobs.write(f"{root}/{name}/{name}", str(number).encode())
+        found = [await blobs.read(f"{root}/{name}/{name}") for name in names]
+        assert found == [str(number).encode() for number in range(len(names))]
+
+    async def test_many_write_at_once_and_nobody_reads_a_part(self, blobs: BlobStore, root: str) -> None:
+        """A reader has the content of one writer, never of two."""
+        contents = [bytes([number]) * 100_000 for number in range(16)]
+        await asyncio.gather(*(blobs.write(f"{root}/shared", content) for content in contents))
+        found = await asyncio.gather(*(blobs.read(f"{root}/shared") for _ in contents))
+        assert set(found) <= set(contents)

@@ -1,7 +1,9 @@
 """Memory twins of the ports: the same promises, no I/O. A change to a port changes its twin with it."""
 
 import asyncio
+import base64
 import copy
+import hashlib
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +15,7 @@ from lacewing.model.events import Event
 from lacewing.model.ids import RunKey
 from lacewing.model.run import Run, RunSpec
 from lacewing.model.task import Manifest, ResourceKind
-from lacewing.ports import ChildEnd, ChildOrder, Clock, Loaded, Stored, Version
+from lacewing.ports import ChildEnd, ChildOrder, Clock, Loaded, SignedUpload, Stored, Version
 
 
 class MemoryCluster:
@@ -133,6 +135,28 @@ class MemoryBlobStore:
     async def size(self, uri: str) -> int | None:
         """How many bytes, or None."""
         return len(self.blobs[uri]) if uri in self.blobs else None
+
+
+class MemorySigning:
+    """Signing of a MemoryBlobStore: its URLs say what they are for, and lead nowhere."""
+
+    def __init__(self, blobs: MemoryBlobStore) -> None:
+        self._blobs = blobs
+
+    async def upload(self, uri: str, seconds: float, md5: bytes, *, metadata: bool) -> SignedUpload:
+        """A URL that names the file and its MD5."""
+        text = base64.b64encode(md5).decode()
+        return SignedUpload(f"memory:PUT:{uri}", {"Content-MD5": text} if text else {})
+
+    async def download(self, uri: str, seconds: float) -> str:
+        """A URL that names the file."""
+        return f"memory:GET:{uri}"
+
+    async def md5(self, uri: str) -> bytes | None:
+        """The MD5 of what is there."""
+        if uri not in self._blobs.blobs:
+            return None
+        return hashlib.md5(self._blobs.blobs[uri], usedforsecurity=False).digest()
 
 
 class MemoryEvents:

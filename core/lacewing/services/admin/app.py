@@ -10,7 +10,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from lacewing import __version__
 from lacewing.adapters.events import News
 from lacewing.adapters.sql import Database
-from lacewing.ports import BlobStore, RunStore
+from lacewing.ports import BlobStore, RunStore, Signing
 from lacewing.services.admin.attributes import Attributes
 from lacewing.services.admin.children import AdminChildren
 from lacewing.services.admin.configuration import Platform
@@ -27,7 +27,6 @@ from lacewing.services.admin.projects import Projects
 from lacewing.services.admin.registration import Registration
 from lacewing.services.admin.rows import DOMAINS
 from lacewing.services.admin.signals import Signals
-from lacewing.services.admin.signer import Signer
 from lacewing.services.admin.views import Views
 from lacewing.services.rpc import Call
 
@@ -76,7 +75,7 @@ class Admin:
         blobs: BlobStore,
         runs: RunStore,
         root: str,
-        signer: Signer,
+        signing: Signing,
         *,
         platform: Platform | None = None,
         news: News | None = None,
@@ -84,9 +83,9 @@ class Admin:
         wake: Wake = lambda run, *hints: None,
     ) -> None:
         platform, news = platform or Platform(), news or News()
-        views = Views(database, blobs)
+        views = Views(database, blobs, signing)
         launches = Launches(database, blobs, runs, root, platform)
-        executions = Executions(database, blobs, runs, news, holding)
+        executions = Executions(database, blobs, runs, news, holding, signing)
         self.children = AdminChildren(database, blobs, launches, executions, news, wake)
         self.dynamics = AdminDynamics(database)
         self.signals = Signals(database, wake)
@@ -108,6 +107,6 @@ class Admin:
         self.refuse_unstarted = launches.refuse_unstarted
         self.services: dict[ServiceDescriptor, object] = {
             _ADMIN: self.rpcs,
-            _DATA_PROXY: DataProxy(root, signer, blobs, views),
+            _DATA_PROXY: DataProxy(root, signing, blobs, Views(database, blobs)),
             _SIGNALS: self.signals,
         }

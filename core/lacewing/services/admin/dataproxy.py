@@ -3,13 +3,10 @@
 Rules: contract "admin", section 7. URLs are given out for files of the store only.
 """
 
-import asyncio
 import base64
-import hashlib
 import re
 import secrets
 import time
-from pathlib import Path
 from typing import Any
 
 from flyteidl.admin import node_execution_pb2, task_execution_pb2
@@ -18,9 +15,8 @@ from flyteidl.service import dataproxy_pb2
 from google.protobuf.duration_pb2 import Duration
 
 from lacewing.errors import AlreadyExists, InvalidArgument, NotFound, ResourceExhausted
-from lacewing.ports import BlobStore
+from lacewing.ports import BlobStore, Signing
 from lacewing.services.admin.rows import check_path
-from lacewing.services.admin.signer import Signer
 from lacewing.services.admin.views import Views
 from lacewing.services.admin.words import id_text
 from lacewing.services.rpc import Call
@@ -37,8 +33,8 @@ _DECK = dataproxy_pb2.ARTIFACT_TYPE_DECK
 class DataProxy:
     """The RPCs about data."""
 
-    def __init__(self, root: str, signer: Signer, blobs: BlobStore, views: Views) -> None:
-        self._root, self._signer, self._blobs, self._views = root, signer, blobs, views
+    def __init__(self, root: str, signing: Signing, blobs: BlobStore, views: Views) -> None:
+        self._root, self._signing, self._blobs, self._views = root, signing, blobs, views
 
     async def CreateUploadLocation(
         self, request: dataproxy_pb2.CreateUploadLocationRequest, call: Call
@@ -50,14 +46,12 @@ class DataProxy:
             raise InvalidArgument("content_md5 or filename_root is a required parameter")
         path = self._upload_path(request)
         if request.filename and request.filename_root:
-            await _check_overwrite(path, request.content_md5)
-        seconds = _seconds(request)
-        md5 = base64.b64encode(request.content_md5).decode()
+            await self._check_overwrite(path, request.content_md5)
+        seconds, md5 = _seconds(request), request.content_md5
+        signed = await self._signing.upload(path, seconds, md5, metadata=request.add_content_md5_metadata)
         answer = dataproxy_pb2.CreateUploadLocationResponse(
-            signed_url=self._signer.sign("PUT", path, seconds, md5), native_url=path
+            signed_url=signed.url, native_url=path, headers=signed.headers
         )
-        if md5:
-            answer.headers["Content-MD5"] = md5
         answer.expires_at.FromSeconds(int(time.time() + seconds))
         return answer
 
@@ -75,7 +69,7 @@ class DataProxy:
         """A URL to get a file of the store from, whether it is there or not."""
         path, seconds = self._stored(request.native_url), _seconds(request)
         answer = dataproxy_pb2.CreateDownloadLocationResponse(
-            signed_url=self._signer.sign("GET", path, seconds)
+            signed_url=await self._signing.download(path, seconds)
         )
         answer.expires_at.FromSeconds(int(time.time() + seconds))
         return answer
@@ -119,7 +113,7 @@ class DataProxy:
                 f"URL [{uri}] does not exist yet. Please try again later. If you are using the real-time"
                 " deck, this could be because the 'persist' function has not been called yet."
             )
-        return self._signer.sign("GET", self._stored(uri), seconds)
+        return await self._signing.download(self._stored(uri), seconds)
 
     async def GetData(
         self, request: dataproxy_pb2.GetDataRequest, call: Call
@@ -170,13 +164,21 @@ class DataProxy:
         return full
 
     def _stored(self, uri: str) -> str:
-        path = Path(uri.removeprefix("file://"))
-        if ".." in path.parts or "\0" in uri or not path.is_relative_to(self._root):
+        path = uri.removeprefix("file://")
+        if ".." in path.split("/") or "\0" in uri or not path.startswith(f"{self._root}/"):
             raise InvalidArgument(
                 f"{uri!r} is no file of this server's store;"
                 f" only what is below {self._root} can be downloaded"
             )
-        return str(path)
+        return path
+
+    async def _check_overwrite(self, path: str, md5: bytes) -> None:
+        """Refuse a place that holds other content."""
+        there = await self._signing.md5(path)
+        if there is not None and (not md5 or there != md5):
+            raise AlreadyExists(
+                f"file already exists at location [{path}], specify a matching hash if you wish to rewrite"
+            )
 
 
 def _seconds(request: Any, prefix: str = "") -> float:
@@ -190,19 +192,3 @@ def _seconds(request: Any, prefix: str = "") -> float:
             f"{prefix}expiresIn [{seconds:g}s] cannot exceed max allowed expiration [1h0m0s]"
         )
     return seconds
-
-
-async def _check_overwrite(path: str, md5: bytes) -> None:
-    """Refuse a place that holds other content."""
-    there = Path(path)
-    if there.exists() and (not md5 or await asyncio.to_thread(_md5, there) != md5):
-        raise AlreadyExists(
-            f"file already exists at location [{path}], specify a matching hash if you wish to rewrite"
-        )
-
-
-def _md5(path: Path) -> bytes:
-    if not path.is_file():
-        return b""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).digest()
