@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from flyteidl.admin import workflow_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lacewing.engine.loop import EVERYTHING
@@ -70,6 +71,22 @@ async def test_an_attempt_knows_what_those_before_it_died_of():
     told = remembering(world)
     await world.play()
     assert told == [(), ("Error",), ("Error", "Interrupted")]
+
+
+async def test_an_element_of_an_array_knows_what_its_attempts_before_died_of():
+    outcomes = ["system", "user", "success"]
+    world = World({"n0": []}, lambda task: Plan(outcomes[task.attempt]))
+    closure = workflow_pb2.WorkflowClosure.FromString(world.blobs.blobs["closure"])
+    node = closure.compiled_workflow.primary.template.nodes[2]
+    inner = type(node)()
+    inner.CopyFrom(node)
+    inner.metadata.retries.retries = 1
+    node.ClearField("task_node")
+    node.array_node.node.CopyFrom(inner)
+    world.blobs.blobs["closure"] = closure.SerializeToString()
+    told = remembering(world)
+    await world.play()
+    assert told == [(), ("Interrupted",), ("Interrupted", "Error")]
 
 
 async def test_system_failures_do_not_cost_the_user():

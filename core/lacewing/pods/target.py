@@ -19,6 +19,16 @@ from lacewing.pods.settings import PodSettings
 PRIMARY = "primary_container_name"
 """Key of a task's config, and annotation of a pod: the container that runs the user's code."""
 
+_SPEC: dict[str, type] = {
+    **dict.fromkeys(("containers", "initContainers", "volumes", "tolerations"), list),
+    **dict.fromkeys(("nodeSelector", "affinity"), dict),
+}
+_CONTAINER: dict[str, type] = {
+    **dict.fromkeys(("command", "args", "env", "envFrom", "volumeMounts"), list),
+    "resources": dict,
+}
+_RESOURCES: dict[str, type] = {"requests": dict, "limits": dict}
+
 
 @dataclass(frozen=True)
 class Target:
@@ -53,6 +63,8 @@ def _described(task: TaskContext, settings: PodSettings) -> Target:
     if not template.HasField("k8s_pod"):
         raise TaskError("the task has no container and no pod; only tasks with one can run here")
     pod = template.k8s_pod
+    if pod.data_config.enabled:
+        raise TaskError("raw containers with a data config are not supported yet")
     if not pod.HasField("pod_spec"):
         raise TaskError("the task's k8s_pod has no pod_spec")
     return Target(
@@ -103,19 +115,27 @@ def _primary(template: tasks_pb2.TaskTemplate) -> str:
 
 
 def _check(found: Target, template: tasks_pb2.TaskTemplate) -> None:
+    """Refuse what cannot be worked on, with its name; what is finer Kubernetes refuses itself."""
+    pod = f"the pod of task {template.id.name}"
+    _check_shapes(found.spec, _SPEC, pod)
     for kind in ("containers", "initContainers"):
-        containers = found.spec.get(kind) or []
-        if not isinstance(containers, list) or not all(_is_container(one) for one in containers):
-            raise TaskError(f"{kind} of the pod of task {template.id.name} is no list of named containers")
+        for container in found.spec.get(kind) or ():
+            if not isinstance(container, dict) or not isinstance(container.get("name"), str):
+                raise TaskError(f"{kind} of {pod} is no list of named containers")
+            _check_shapes(container, _CONTAINER, f"container {container['name']} of {pod}")
+            _check_shapes(container.get("resources") or {}, _RESOURCES, f"resources of {pod}")
+            if not all(isinstance(one, dict) for one in container.get("env") or ()):
+                raise TaskError(f"env of container {container['name']} of {pod} is no list of variables")
     if all(one["name"] != found.primary for one in found.spec.get("containers") or ()):
         raise TaskError(
-            f"invalid TaskSpecification, primary container [{found.primary}] not defined in the pod of task"
-            f" {template.id.name}"
+            f"invalid TaskSpecification, primary container [{found.primary}] not defined in {pod}"
         )
 
 
-def _is_container(value: Any) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("name"), str)
+def _check_shapes(value: Mapping[str, Any], shapes: Mapping[str, type], of: str) -> None:
+    for name, shape in shapes.items():
+        if not isinstance(value.get(name) or shape(), shape):
+            raise TaskError(f"{name} of {of} is no {'list' if shape is list else 'map'}")
 
 
 def plain(struct: struct_pb2.Struct) -> dict[str, Any]:

@@ -73,6 +73,17 @@ def test_the_primary_container_decides_alone_where_it_is_annotated(fields, marke
         ({"pod_spec": {"containers": [{"name": "side"}]}, "config": PRIMARY}, r"primary container \[main\]"),
         ({"pod_spec": {"containers": ["x"]}, "config": PRIMARY}, "no list of named containers"),
         ({"pod_spec": {"containers": [{"image": "x"}]}, "config": PRIMARY}, "no list of named containers"),
+        ({"pod_spec": {"containers": "x"}, "config": PRIMARY}, "containers of the pod of .* is no list"),
+        ({"pod_spec": {"containers": [{**MAIN, "args": "x"}]}, "config": PRIMARY}, "args of container main"),
+        ({"pod_spec": {"containers": [{**MAIN, "env": ["x"]}]}, "config": PRIMARY}, "no list of variables"),
+        (
+            {"pod_spec": {"containers": [{**MAIN, "resources": {"limits": 1}}]}, "config": PRIMARY},
+            "limits of resources of .* is no map",
+        ),
+        (
+            {"pod_spec": {"containers": [MAIN], "affinity": "x"}, "config": PRIMARY},
+            "affinity of .* no map",
+        ),
         ({"type": "sidecar"}, "no podSpec"),
         ({"type": "sidecar", "custom": {"podSpec": {}}}, "no primaryContainerName"),
         ({"type": "sidecar", "task_type_version": 1, "custom": {}}, "config names no primary_container_name"),
@@ -82,6 +93,13 @@ def test_the_primary_container_decides_alone_where_it_is_annotated(fields, marke
 def test_a_task_that_describes_no_pod_is_refused_with_the_reason(fields, words):
     with pytest.raises(TaskError, match=words):
         build_pod(other(**fields))
+
+
+def test_a_pod_with_a_data_config_is_refused():
+    task = other(pod_spec={"containers": [MAIN]}, config=PRIMARY)
+    task.template.k8s_pod.data_config.enabled = True
+    with pytest.raises(TaskError, match="data config are not supported"):
+        build_pod(task)
 
 
 @pytest.mark.parametrize(
