@@ -1,5 +1,6 @@
 """Cached tasks in the loop, with memory twins: who is asked when, and what is told of it."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -123,13 +124,14 @@ async def test_a_catalog_that_cannot_be_asked_delays_the_launch_with_the_reason(
 
 
 async def test_outputs_that_cannot_be_kept_fail_nothing():
-    world = cached({"n0": []})
+    world = serial({"n0": []})
 
     async def put(*args: Any, **options: Any) -> Any:
         raise TransientError("the catalog is full")
 
     world.catalog.put = put
     assert (await world.play()).phase is RunPhase.SUCCEEDED
+    assert not world.catalog.reservations
     note = told(world)[-1].cache
     assert note is not None
     assert note.status is CacheStatus.PUT_FAILURE
@@ -197,6 +199,32 @@ async def test_an_attempt_that_waits_for_another_ends_with_its_run():
     await second.loop().reconcile(second.key, {"+", "*"})
     assert second.run.phase is RunPhase.ABORTED
     assert attempts(second)[-1].phase is TaskPhase.ABORTED
+
+
+async def test_whoever_waits_in_the_same_process_goes_on_at_once():
+    world = serial({"n0": [], "n1": []}, lambda task: Plan(looks=3))
+    await world.store.create(world.spec)
+    loop = world.loop()
+    working = asyncio.ensure_future(loop.work())
+    for _ in range(200):
+        # The clock stands still, so nothing is ever due.
+        loop.wake(world.key)
+        await asyncio.sleep(0)
+    working.cancel()
+    assert world.run.phase is RunPhase.SUCCEEDED
+    assert len(world.backend.launches) == 1
+    assert {told(world, node_id)[-1].cache.status.name for node_id in ("n0", "n1")} == {"POPULATED", "HIT"}
+
+
+async def test_a_propeller_that_starts_again_goes_on_with_its_heartbeats():
+    first = serial({"n0": []}, lambda task: Plan(looks=999))
+    second = serial({"n0": []}, beside=first, name="run2")
+    await Going(first).turn()
+    again, other = Going(first), Going(second)
+    for _ in range(60):
+        await again.turn(1.0)
+        await other.turn()
+    assert second.backend.launches == []
 
 
 async def test_waiting_for_another_is_no_part_of_an_attempts_time():

@@ -3,7 +3,8 @@
 Rules: propeller.md, section 7. Trouble with the catalog delays a launch, and fails no task that succeeded.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from typing import NamedTuple
 
 import structlog
 from flyteidl.core import literals_pb2
@@ -14,21 +15,33 @@ from lacewing.engine.nodes.task import HEARTBEAT_SECONDS
 from lacewing.errors import LacewingError, TransientError
 from lacewing.model.cache import CacheKey, CacheNote, CacheStatus, Source, cache_key
 from lacewing.model.graph import Node
+from lacewing.model.ids import RunKey
 from lacewing.model.run import RunSpec
 from lacewing.model.steps import Found, Kept, Missed
 from lacewing.ports import Catalog
 
 log = structlog.get_logger(__name__)
 _POLL_SECONDS = 1.0
-"""How often whoever waits for another's outputs looks whether they are there."""
+"""How often whoever waits for another's outputs looks whether they are there, unless it is woken."""
 
 
-@dataclass(frozen=True)
+class Waiting(NamedTuple):
+    """A node, or an element of an array, that another one computes the outputs for."""
+
+    run: RunKey
+    node_id: str
+    attempt: int
+    element: int
+
+
 class Caching:
     """What the engine does about caches. A node's inputs are written before any of it."""
 
-    files: RunFiles
-    catalog: Catalog
+    def __init__(self, files: RunFiles, catalog: Catalog) -> None:
+        self.files, self.catalog = files, catalog
+        self.wake: Callable[[Waiting], None] = lambda waiting: None
+        """Called for each that waited, when the one that they waited for in this process is done."""
+        self._waiting: dict[CacheKey, dict[str, Waiting]] = {}
 
     async def lookup(self, spec: RunSpec, node: Node, attempt: int, element: int) -> Found | Missed:
         """The outputs, put where the attempt would write them; or that they are ours to compute.
@@ -41,33 +54,38 @@ class Caching:
         if found is not None:
             return found
         if node.cache.serialize:
-            await self._reserve(spec, node, element, key)
+            await self._reserve(spec, node, attempt, element, key)
             # The one before us may have finished just now.
             found = await self._find(spec, node, attempt, element, key)
             if found is not None:
-                await self.catalog.release(key, _owner(spec, node, element))
+                await self._release(spec, node, element, key)
                 return found
         return Missed(node.id, attempt, element)
 
     async def keep(self, spec: RunSpec, node: Node, attempt: int, element: int) -> Kept:
         """Give the catalog what the attempt wrote, and let go of the reservation."""
         assert node.cache is not None
-        assert node.task is not None
         key = await self._key(spec, node, element)
+        note = await self._put(spec, node, attempt, element, key)
+        if node.cache.serialize:
+            try:
+                await self._release(spec, node, element, key)
+            except LacewingError as error:
+                log.warning("reservation not released", run=str(spec.key), node=node.id, reason=error.message)
+        return Kept(node.id, attempt, note, element)
+
+    async def _put(self, spec: RunSpec, node: Node, attempt: int, element: int, key: CacheKey) -> CacheNote:
+        assert node.task is not None
         source = Source(spec.key, _uid(node, element), attempt, node.task.id.version)
         try:
             outputs = await self.files.read(_output_uri(spec, node, attempt, element))
             stored = await self.catalog.put(key, outputs, source, overwrite=spec.overwrite_cache)
-            if node.cache.serialize:
-                await self.catalog.release(key, _owner(spec, node, element))
         except Exception as error:
             reason = error.message if isinstance(error, LacewingError) else repr(error)
             log.warning("outputs are not cached", run=str(spec.key), node=node.id, reason=reason)
-            return Kept(node.id, attempt, CacheNote(CacheStatus.PUT_FAILURE, key), element)
+            return CacheNote(CacheStatus.PUT_FAILURE, key)
         shown = source if stored.replaced else None
-        return Kept(
-            node.id, attempt, CacheNote(CacheStatus.POPULATED, key, stored.artifact_id, shown), element
-        )
+        return CacheNote(CacheStatus.POPULATED, key, stored.artifact_id, shown)
 
     async def extend(self, spec: RunSpec, node: Node, element: int) -> None:
         """Keep the reservation, if it is still ours; one that was lost ends nothing."""
@@ -89,10 +107,17 @@ class Caching:
         note = CacheNote(CacheStatus.HIT, key, artifact.id, artifact.source)
         return Found(node.id, attempt, note, element)
 
-    async def _reserve(self, spec: RunSpec, node: Node, element: int, key: CacheKey) -> None:
+    async def _release(self, spec: RunSpec, node: Node, element: int, key: CacheKey) -> None:
+        await self.catalog.release(key, _owner(spec, node, element))
+        for waiting in self._waiting.pop(key, {}).values():
+            self.wake(waiting)
+
+    async def _reserve(self, spec: RunSpec, node: Node, attempt: int, element: int, key: CacheKey) -> None:
         owner = _owner(spec, node, element)
         holder = await self.catalog.reserve(key, owner, HEARTBEAT_SECONDS)
         if holder != owner:
+            waiting = Waiting(spec.key, node.id, attempt, element)
+            self._waiting.setdefault(key, {})[owner] = waiting
             reason = f"waiting on serialized cache: {holder} computes the same"
             raise TransientError(reason, delay=_POLL_SECONDS, code="CacheReserved")
 

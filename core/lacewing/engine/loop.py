@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 
 from lacewing.engine import attempts
 from lacewing.engine.advance import advance
+from lacewing.engine.caching import Waiting
 from lacewing.engine.contexts import element_hint
 from lacewing.engine.effects import Effects
 from lacewing.engine.queue import KeyedQueue
@@ -69,6 +70,7 @@ class Loop:
         self.launches = 0
         self.events = 0
         self._timer_set = asyncio.Event()
+        effects.caching.wake = self._look_again
 
     @property
     def live_runs(self) -> int:
@@ -82,6 +84,11 @@ class Loop:
     def wake_fresh(self, key: RunKey) -> None:
         """The stored run was changed by someone else: look there again."""
         self.queue.add(key, (_FRESH, EVERYTHING))
+
+    def _look_again(self, waiting: Waiting) -> None:
+        """What it waited for may be there."""
+        key, node_id, attempt, element = waiting
+        self.queue.add(key, (timer_hint(Timer(self._clock.now(), node_id, attempt, element)),))
 
     async def work(self) -> None:
         """Reconcile one key after the other, for ever."""
