@@ -1,6 +1,8 @@
 """Stores by their URL, what they say when they cannot be used, and where their signed URLs lead."""
 
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -140,3 +142,24 @@ def test_tasks_have_what_they_need_to_reach_the_store():
         "AWS_DEFAULT_REGION": "r",
     }
     assert task_environment("/folder", settings, environ) == {}
+
+
+def program(text: str) -> str:
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_demo_whose_store_is_a_folder_loads_no_object_store():
+    text = "import lacewing.demo.serve, sys; print({'obstore', 'botocore', 'google.auth'} & set(sys.modules))"
+    assert program(text) == "set()\n"
+
+
+def test_a_store_whose_library_is_missing_names_the_remedy():
+    printed = program(
+        "import asyncio, sys; sys.modules['obstore'] = None\n"
+        "from lacewing.adapters.store import *\n"
+        "try: asyncio.run(open_blob_store('s3://b/x', StoreSettings(), {}))\n"
+        "except ConfigError as error: print(error.message)"
+    )
+    assert "needs the module obstore: pip install 'lacewing[objects]'" in printed
