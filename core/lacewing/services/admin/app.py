@@ -83,9 +83,9 @@ class Admin:
         wake: Wake = lambda run, *hints: None,
     ) -> None:
         platform, news = platform or Platform(), news or News()
-        views = Views(database, blobs, signing)
+        views = Views(database, blobs)
         launches = Launches(database, blobs, runs, root, platform)
-        executions = Executions(database, blobs, runs, news, holding, signing)
+        executions = Executions(database, blobs, runs, news, holding)
         self.children = AdminChildren(database, blobs, launches, executions, news, wake)
         self.dynamics = AdminDynamics(database)
         self.signals = Signals(database, wake)
@@ -107,6 +107,6 @@ class Admin:
         self.refuse_unstarted = launches.refuse_unstarted
         self.services: dict[ServiceDescriptor, object] = {
             _ADMIN: self.rpcs,
-            _DATA_PROXY: DataProxy(root, signing, blobs, Views(database, blobs)),
+            _DATA_PROXY: DataProxy(root, signing, blobs, views),
             _SIGNALS: self.signals,
         }

@@ -11,33 +11,26 @@ from flyteidl.core import literals_pb2
 from google.protobuf.message import DecodeError
 
 from lacewing.errors import LacewingError
-from lacewing.ports import BlobStore, Signing
+from lacewing.ports import BlobStore
 
 log = structlog.get_logger(__name__)
 _INLINE_BYTES = 2 * 2**20
-_LINK_SECONDS = 3600
 
 
-async def fill_data(
-    blobs: BlobStore, signing: Signing | None, answer: Any, input_uri: str, output_uri: str
-) -> None:
-    """Put the inputs and the outputs into a `...GetDataResponse`.
-
-    What is too large is named by a signed URL, or where nobody signs by its URI.
-    """
-    await _fill(blobs, signing, input_uri, answer.full_inputs, answer.inputs)
-    await _fill(blobs, signing, output_uri, answer.full_outputs, answer.outputs)
+async def fill_data(blobs: BlobStore, answer: Any, input_uri: str, output_uri: str) -> None:
+    """Put the inputs and the outputs into a `...GetDataResponse`."""
+    await _fill(blobs, input_uri, answer.full_inputs, answer.inputs)
+    await _fill(blobs, output_uri, answer.full_outputs, answer.outputs)
 
 
-async def _fill(
-    blobs: BlobStore, signing: Signing | None, uri: str, full: literals_pb2.LiteralMap, named: Any
-) -> None:
+async def _fill(blobs: BlobStore, uri: str, full: literals_pb2.LiteralMap, named: Any) -> None:
     named.SetInParent()
     full.SetInParent()
     try:
         size = await blobs.size(uri) if uri else None
         if size is not None and size > _INLINE_BYTES:
-            named.url, named.bytes = await signing.download(uri, _LINK_SECONDS) if signing else uri, size
+            # No signed URL: flytekit takes the question mark in one for a pattern, and makes a folder.
+            named.url, named.bytes = uri, size
         elif size is not None:
             full.MergeFromString(await blobs.read(uri))
     except (DecodeError, FileNotFoundError, LacewingError) as error:

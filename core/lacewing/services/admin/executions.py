@@ -11,7 +11,7 @@ from lacewing.adapters.events import News
 from lacewing.adapters.sql import Database
 from lacewing.errors import InvalidArgument
 from lacewing.model.ids import RunKey
-from lacewing.ports import BlobStore, RunStore, Signing
+from lacewing.ports import BlobStore, RunStore
 from lacewing.services import db
 from lacewing.services.admin.data import fill_data
 from lacewing.services.admin.entities import place
@@ -38,9 +38,7 @@ class Executions:
         runs: RunStore,
         news: News | None = None,
         holding: Holding | None = None,
-        signing: Signing | None = None,
     ) -> None:
-        self._signing = signing
         self._database, self._blobs, self._runs = database, blobs, runs
         self._news, self._holding = news or News(), holding
 
@@ -90,7 +88,7 @@ class Executions:
         row = await self._database.read(lambda c: get_execution(c, request.id))
         closure = execution_pb2.ExecutionClosure.FromString(row.closure)
         answer = execution_pb2.WorkflowExecutionGetDataResponse()
-        await fill_data(self._blobs, self._signing, answer, row.inputs_uri, closure.outputs.uri)
+        await fill_data(self._blobs, answer, row.inputs_uri, closure.outputs.uri)
         return answer
 
 

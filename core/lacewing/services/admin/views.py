@@ -7,7 +7,7 @@ from flyteidl.core import identifier_pb2
 from sqlalchemy import Connection, Row, select
 
 from lacewing.adapters.sql import Database
-from lacewing.ports import BlobStore, Signing
+from lacewing.ports import BlobStore
 from lacewing.services import db
 from lacewing.services.admin.data import fill_data
 from lacewing.services.admin.executions import trim_error
@@ -20,8 +20,8 @@ from lacewing.services.rpc import Call
 class Views:
     """The RPCs that read node and task executions."""
 
-    def __init__(self, database: Database, blobs: BlobStore, signing: Signing | None = None) -> None:
-        self._database, self._blobs, self._signing = database, blobs, signing
+    def __init__(self, database: Database, blobs: BlobStore) -> None:
+        self._database, self._blobs = database, blobs
 
     async def GetNodeExecution(self, request: Any, call: Call) -> node_execution_pb2.NodeExecution:
         """One node."""
@@ -103,7 +103,7 @@ class Views:
         return task_message(row).id
 
     async def _fill(self, answer: Any, row: Row[Any], output_uri: str, place: str) -> None:
-        await fill_data(self._blobs, self._signing, answer, row.input_uri, output_uri)
+        await fill_data(self._blobs, answer, row.input_uri, output_uri)
         base = f"flyte://v1/{row.execution_project}/{row.execution_domain}/{row.execution_name}/{place}"
         answer.flyte_urls.inputs, answer.flyte_urls.outputs = f"{base}/i", f"{base}/o"
 
