@@ -18,7 +18,7 @@ $(UV):
 	@.uv/bin/pip install --quiet --disable-pip-version-check uv==0.13.9 \
 	  || { rm -rf .uv; echo "Lacewing could not get uv from the package registry; see above (on Debian: apt install ca-certificates)"; exit 1; }
 
-$(VENV)/.ready: uv.lock pyproject.toml core/pyproject.toml plugins/container/pyproject.toml | $(UV)
+$(VENV)/.ready: uv.lock pyproject.toml core/pyproject.toml $(wildcard plugins/*/pyproject.toml) | $(UV)
 	$(UV) sync --quiet --locked --compile-bytecode --python $(PYTHON)
 	@touch $@
 

@@ -4,6 +4,7 @@ These names are all that a plugin imports, besides `lacewing.pods` and `lacewing
 """
 
 from lacewing.backends.manifest import ManifestBackend
+from lacewing.backends.remote import RemoteBackend
 from lacewing.errors import ConfigError, LacewingError, TaskError, TransientError
 from lacewing.hooks.setup import Setup
 from lacewing.hooks.spec import hookimpl
@@ -25,6 +26,7 @@ __all__ = [
     "Manifest",
     "ManifestBackend",
     "Observation",
+    "RemoteBackend",
     "ResourceKind",
     "Setup",
     "TaskContext",

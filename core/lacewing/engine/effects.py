@@ -11,6 +11,7 @@ from typing import ClassVar
 import structlog
 from flyteidl.core import literals_pb2
 
+from lacewing.backends.remote import RemoteBackend
 from lacewing.engine import arrays, layout
 from lacewing.engine.caching import Caching
 from lacewing.engine.conditions import choose
@@ -144,7 +145,12 @@ class Effects:
                 return Sized(node.id, arrays.size(node, inputs))
         if node.task is None:
             handle = await self.outside.launch(scene.spec, node, attempt, inputs, element)
-            return Launched(node.id, attempt, handle, element)
+            return Launched(node.id, attempt, handle, element, look=True)
+        backend = self.registry.backend(node.task.type)
+        remote = isinstance(backend, RemoteBackend)
+        if remote and element >= 0:
+            # A pod picks its element itself; what is no pod is given it.
+            inputs = arrays.element_inputs(node, inputs, element)
         context = task_context(
             scene.graph, scene.spec, node, attempt, inputs, element, scene.failures(node, element)
         )
@@ -152,9 +158,8 @@ class Effects:
             context = replace(context, console_url=self.console_url)
         if context.wants_template:
             await self.files.write_template(context.template_uri, context.template)
-        backend = self.registry.backend(node.task.type)
         handle = await backend.launch(self.cluster, context)
-        return Launched(node.id, attempt, {"plugin": backend.name, **handle}, element)
+        return Launched(node.id, attempt, {"plugin": backend.name, **handle}, element, look=remote)
 
     async def _open(self, scene: Scene, node: Node) -> Stimulus:
         inputs = await self.inputs.resolve(scene.graph, scene.spec, scene.run, node)
@@ -259,6 +264,8 @@ class Effects:
             return Observed(node.id, attempt, seen, element=element)
         if element < 0 and await self.files.wrote_nodes(context.output_prefix):
             return Observed(node.id, attempt, seen, dynamic=True)
+        if seen.outputs is not None:
+            await self.files.write(f"{context.output_prefix}/outputs.pb", seen.outputs)
         names = sorted(node.task.interface.outputs.variables)
         judged, error = await self.files.judge(context.output_prefix, names, seen)
         if judged is not seen:

@@ -35,6 +35,7 @@ from lacewing.model.steps import (
     Instruction,
     Launch,
     Launched,
+    Observed,
     RunBroken,
     Stimulus,
     Timer,
@@ -50,6 +51,8 @@ GC_THRESHOLDS = (20_000, 20, 20)
 Python's own thresholds have the collector walk them again and again."""
 _FRESH = "+"
 _TIMER = "@"
+_LOOK = -1
+"""In place of a timer's attempt: its node id is a hint, and asks for a look."""
 _GRAPHS = 256
 
 
@@ -69,6 +72,7 @@ class Loop:
         self._sequence = 0
         self.launches = 0
         self.events = 0
+        self._looks: set[tuple[RunKey, str]] = set()
         self._timer_set = asyncio.Event()
         effects.caching.wake = self._look_again
 
@@ -114,7 +118,7 @@ class Loop:
             log.error("pass failed", run=str(key), retry_in_seconds=delay, exc_info=error)
         self._live.pop(key, None)
         at = self._clock.now() + timedelta(seconds=delay)
-        self._arm(key, Timer(at, EVERYTHING, 0))
+        self._arm(key, Timer(at, EVERYTHING, _LOOK))
 
     async def run_timers(self) -> None:
         """Wake runs at the moments that their steps asked for, for ever."""
@@ -122,6 +126,7 @@ class Loop:
             now = self._clock.now().timestamp()
             while self._timers and self._timers[0][0] <= now:
                 _, _, key, timer = heapq.heappop(self._timers)
+                self._looks.discard((key, timer.node_id))
                 self.queue.add(key, (timer_hint(timer),))
             self._timer_set.clear()
             wait = max(self._timers[0][0] - now, 0.001) if self._timers else 3600.0
@@ -165,9 +170,9 @@ class Loop:
                 await self._tell(events)
                 events = []
             stimuli = await self._effects.perform(graph, spec, run, step.instructions)
-            for node_id in _launched_outside(graph, stimuli):
-                # Nobody tells of what was there before: a signal that is set, a child that has ended.
-                self.wake(run.key, node_id)
+            for hint in _unwatched(stimuli):
+                # A signal that was set before, a child that has ended, work that nobody tells of.
+                self.wake(run.key, hint)
         if not events and not run.touched and run.phase is loaded.run.phase:
             return
         await self._tell(events)
@@ -239,10 +244,20 @@ class Loop:
             for node_id, element in sorted(_elements(hints)):
                 if graph.index.get(node_id, -1) in run.active:
                     stimuli += await self._effects.observe(graph, loaded.spec, run, node_id, element)
+        self._look_again(run.key, stimuli)
         for hint in sorted(hint for hint in hints if hint.startswith(_TIMER)):
             attempt, index, node_id = hint.removeprefix(_TIMER).split(":", 2)
             stimuli.append(TimerFired(node_id, int(attempt), int(index)))
         return stimuli
+
+    def _look_again(self, key: RunKey, seen: Sequence[Stimulus]) -> None:
+        for one in seen:
+            if not isinstance(one, Observed) or not one.observation.look_again_seconds:
+                continue
+            if (key, _hint(one)) not in self._looks:
+                self._looks.add((key, _hint(one)))
+                at = self._clock.now() + timedelta(seconds=one.observation.look_again_seconds)
+                self._arm(key, Timer(at, _hint(one), _LOOK))
 
     async def _begin(self, loaded: Loaded) -> list[Stimulus]:
         try:
@@ -273,10 +288,14 @@ def _grown(graph: Graph, stimuli: Sequence[Stimulus]) -> Graph:
     return graph
 
 
-def _launched_outside(graph: Graph, stimuli: Sequence[Stimulus]) -> Iterator[str]:
+def _unwatched(stimuli: Sequence[Stimulus]) -> Iterator[str]:
     for one in stimuli:
-        if isinstance(one, Launched) and graph.node(one.node_id).task is None:
-            yield one.node_id if one.element < 0 else element_hint(one.node_id, one.element)
+        if isinstance(one, Launched) and one.look:
+            yield _hint(one)
+
+
+def _hint(one: Launched | Observed) -> str:
+    return one.node_id if one.element < 0 else element_hint(one.node_id, one.element)
 
 
 def _starts_children(graph: Graph, instructions: Sequence[Instruction]) -> bool:
@@ -286,8 +305,8 @@ def _starts_children(graph: Graph, instructions: Sequence[Instruction]) -> bool:
 
 def timer_hint(timer: Timer) -> str:
     """How a pass is told that a moment has come."""
-    if timer.node_id == EVERYTHING:
-        return EVERYTHING
+    if timer.attempt == _LOOK:
+        return timer.node_id
     return f"{_TIMER}{timer.attempt}:{timer.element}:{timer.node_id}"
 
 

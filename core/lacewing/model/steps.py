@@ -33,6 +33,8 @@ class Launched:
     attempt: int
     handle: Handle
     element: int = -1
+    look: bool = False
+    """Nobody will tell of it: look at once."""
 
 
 @dataclass(frozen=True, slots=True)

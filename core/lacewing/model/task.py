@@ -57,6 +57,10 @@ class Observation:
     links: tuple[Link, ...] = ()
     started_at: datetime | None = None
     custom_info: Mapping[str, Any] | None = None
+    outputs: literals_pb2.LiteralMap | None = None
+    """Of a success whose outputs the work did not write itself; the engine does."""
+    look_again_seconds: float = 0.0
+    """When nobody will tell of a change: look again after so long; 0 is to wait for the telling."""
 
     @classmethod
     def queued(cls, reason: str = "") -> Self:
