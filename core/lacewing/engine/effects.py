@@ -246,8 +246,10 @@ class Effects:
                 return [await self._observe_task(scene, node, attempt, handle, element)]
             seen = await self.outside.observe(scene.spec, node, attempt, handle, element)
             return [Observed(node.id, attempt, seen, element=element)] if seen is not None else []
-        except TransientError:
-            raise
+        except TransientError as error:
+            # The others of the run are looked at all the same.
+            unseen = replace(Observation.waiting(error.message), look_again_seconds=max(error.delay, 1.0))
+            return [Observed(node.id, attempt, unseen, element=element)]
         except TaskError as failure:
             return [Observed(node.id, attempt, _refused(failure), element=element)]
         except Exception as failure:

@@ -244,13 +244,14 @@ class Loop:
             for node_id, element in sorted(_elements(hints)):
                 if graph.index.get(node_id, -1) in run.active:
                     stimuli += await self._effects.observe(graph, loaded.spec, run, node_id, element)
-        self._look_again(run.key, stimuli)
+        self._plan_looks(run.key, stimuli)
         for hint in sorted(hint for hint in hints if hint.startswith(_TIMER)):
             attempt, index, node_id = hint.removeprefix(_TIMER).split(":", 2)
             stimuli.append(TimerFired(node_id, int(attempt), int(index)))
         return stimuli
 
-    def _look_again(self, key: RunKey, seen: Sequence[Stimulus]) -> None:
+    def _plan_looks(self, key: RunKey, seen: Sequence[Stimulus]) -> None:
+        """Come back to what nobody tells of."""
         for one in seen:
             if not isinstance(one, Observed) or not one.observation.look_again_seconds:
                 continue

@@ -15,6 +15,7 @@ from lacewing.model.phases import ErrorKind, NodePhase, RunPhase, TaskPhase
 from lacewing.model.run import ARM, RunError
 from lacewing.model.steps import Abort, Gather
 
+_RUN_ABORTED = RunError("NodeAborted", "Workflow aborted.", ErrorKind.UNKNOWN)
 _AUTO_ABORT = RunError("NodeAborted", "Some node execution failed, auto-abort.", ErrorKind.UNKNOWN)
 
 
@@ -88,9 +89,8 @@ def abort_elements(change: Change, node: Node, array: ArrayRun) -> None:
 
 def end_run(change: Change, phase: RunPhase, error: RunError) -> None:
     """Abort what is under way, and end the run as failed or aborted."""
-    reason = RunError("NodeAborted", error.message, ErrorKind.UNKNOWN)
     for node in change.graph.of_root():
-        abort(change, node, reason if phase is RunPhase.ABORTED else _AUTO_ABORT)
+        abort(change, node, _RUN_ABORTED if phase is RunPhase.ABORTED else _AUTO_ABORT)
     if phase is RunPhase.FAILED and change.phase is not RunPhase.FAILING:
         change.tell(RunEvent(change.key, RunPhase.FAILING, change.now, error=error))
     change.phase, change.error, change.ended_at = phase, error, change.now
