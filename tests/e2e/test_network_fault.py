@@ -162,7 +162,7 @@ def test_an_upload_that_breaks_off_leaves_nothing(answering):
     folder = os.path.dirname(place.native_url)
     with connect(answering) as client:
         client.sendall(
-            f"PUT {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n".encode() + b"x" * 5000
+            f"PUT {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n".encode() + b"x" * 5000
         )
         answering.until(lambda: os.path.isdir(folder) and os.listdir(folder))
     answering.until(lambda: not os.listdir(folder))
