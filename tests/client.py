@@ -12,8 +12,9 @@ from typing import Any
 
 import grpc
 from flyteidl.admin import common_pb2, execution_pb2, node_execution_pb2, task_execution_pb2
+from flyteidl.admin import signal_pb2 as signal_messages
 from flyteidl.core import execution_pb2 as core_pb2
-from flyteidl.service import admin_pb2, admin_pb2_grpc, dataproxy_pb2, signal_pb2
+from flyteidl.service import admin_pb2, admin_pb2_grpc, dataproxy_pb2, signal_pb2, signal_pb2_grpc
 from google.protobuf import message_factory
 from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.message import Message
@@ -108,6 +109,19 @@ class Client:
         await self.admin.TerminateExecution(
             execution_pb2.ExecutionTerminateRequest(id=identifier, cause=cause)
         )
+
+    async def signal(self, identifier: Any, values: dict[str, dict[str, Any]]) -> None:
+        """Set signals of an execution as soon as it waits for them."""
+        stub = signal_pb2_grpc.SignalServiceStub(self.channel)
+        for name, value in values.items():
+            wanted = {"id": {"execution_id": shown(identifier), "signal_id": name}}
+            wanted |= {"value": {"scalar": {"primitive": value}}}
+            request = ParseDict(wanted, signal_messages.SignalSetRequest())
+            for _ in range(600):
+                with contextlib.suppress(grpc.aio.AioRpcError):
+                    await stub.SetSignal(request)
+                    break
+                await asyncio.sleep(0.1)
 
     async def end(self, identifier: Any) -> str:
         """Wait for an execution's end; the phase in which it ended."""

@@ -13,6 +13,7 @@ DATA = Path(__file__).parent / "data" / "vectors"
 _TIMES = re.compile(r"(_at|At|_time|^timestamp)$")
 _WORDS = [
     (re.compile(r"\ba[a-z0-9]{19}\b"), "NAME"),
+    (re.compile(r"\bf[a-z1-6]{13}\b"), "CHILD"),
     (re.compile(r"/data/[0-9a-z]{2}/NAME"), "/data/SHARD/NAME"),
     (re.compile(r"/data/SHARD/(.*?)/[0-9a-f]{32}"), r"/data/SHARD/\1/RANDOM"),
     # Tracebacks: where packages are, their lines, and the marks under a line. A list cuts them anywhere.
@@ -20,6 +21,8 @@ _WORDS = [
     (re.compile(r'File "[^"]*$'), 'File "'),
     (re.compile(r"\n[ ^~]+(?=\n)"), ""),
     (re.compile(r"(\. Message: \n).*\.$", re.DOTALL), r"\1LOG"),
+    # Where a task of code that was uploaded runs.
+    (re.compile(r"^/root$|^/\S+/cluster/\S+$"), "WORKPLACE"),
     (re.compile(r"^sample\d$"), "VERSION"),
     # What cached tasks answer: when they ran.
     (re.compile(r"^\d{4}-\d\d-\d\dT[\d:.]+$"), "MOMENT"),
@@ -74,6 +77,8 @@ def normal(value: Any, names: dict[str, str], key: str = "") -> Any:
     if key == "child_execution":
         return normal_view(value)
     found = {name: normal(one, names, name) for name, one in value.items()}
+    if str(found.get("name")).startswith("dynamic_") and "version" in found:
+        found["version"] = "RANDOM"
     if found.get("phase") == "ABORTED" and "task_type" in found:
         # Whether it had begun to run when the abort came is a matter of moments.
         found = {name: one for name, one in found.items() if name not in ("started_at", "duration")}

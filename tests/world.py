@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from flyteidl.admin import workflow_pb2
-from flyteidl.core import literals_pb2
+from flyteidl.core import compiler_pb2, literals_pb2
 from lacewing.engine.effects import Effects
 from lacewing.engine.files import RunFiles
 from lacewing.engine.loop import EVERYTHING, Loop, timer_hint
@@ -33,6 +33,26 @@ KEY = RunKey("flytesnacks", "development", "run1")
 _ORDER = ("max_parallelism", "overwrite_cache")
 
 
+def literal(value: Any) -> literals_pb2.Literal:
+    """An integer, a boolean, a text, or a list of them."""
+    found = literals_pb2.Literal()
+    if isinstance(value, list):
+        found.collection.SetInParent()
+        found.collection.literals.extend(literal(one) for one in value)
+    elif isinstance(value, bool):
+        found.scalar.primitive.boolean = value
+    elif isinstance(value, int):
+        found.scalar.primitive.integer = value
+    else:
+        found.scalar.primitive.string_value = value
+    return found
+
+
+def literals(**values: Any) -> literals_pb2.LiteralMap:
+    """A map of them."""
+    return literals_pb2.LiteralMap(literals={name: literal(value) for name, value in values.items()})
+
+
 class Crash(BaseException):
     """Stands for the end of the process."""
 
@@ -42,7 +62,7 @@ class World:
 
     def __init__(
         self,
-        edges: Mapping[str, Sequence[str]],
+        edges: Mapping[str, Sequence[str]] | compiler_pb2.CompiledWorkflowClosure,
         plan: Callable[[Any], Plan] = lambda task: Plan(),
         beside: "World | None" = None,
         name: str = KEY.name,
@@ -58,9 +78,11 @@ class World:
         self.backend = MockBackend(self.blobs, plan)
         self.edges = edges
         order = {key: options.pop(key) for key in _ORDER if key in options}
-        closure = workflow_pb2.WorkflowClosure(compiled_workflow=make_workflow(edges, **options))
+        inputs = literals(**options.pop("inputs", {}))
+        made = make_workflow(edges, **options) if isinstance(edges, Mapping) else edges
+        closure = workflow_pb2.WorkflowClosure(compiled_workflow=made)
         self.blobs.blobs["closure"] = closure.SerializeToString()
-        self.blobs.blobs["inputs"] = literals_pb2.LiteralMap().SerializeToString()
+        self.blobs.blobs["inputs"] = inputs.SerializeToString()
         self.key = replace(KEY, name=name)
         self.spec = RunSpec(self.key, "closure", "inputs", "/out", "/raw", "ns", **order)
 
@@ -74,13 +96,17 @@ class World:
     def run(self) -> Run:
         return self.store.runs[self.key].run
 
-    async def play(self, passes: int = 500) -> Run:
-        """Reconcile until the run is over."""
+    async def play(self, passes: int = 500, abort_after: int = -1) -> Run:
+        """Reconcile until the run is over; ask for its abort after so many passes."""
         await self.store.create(self.spec)
         loop = self.loop()
-        for _ in range(passes):
+        for number in range(passes):
             if self.run.phase.terminal:
                 return self.run
+            if number == abort_after:
+                await self.store.request_abort(self.key, "enough")
+                await loop.reconcile(self.key, {"+", EVERYTHING})
+                continue
             await self.turn(loop)
             self.clock.move(1)
         raise AssertionError(f"the run is still {self.run}")
@@ -142,5 +168,8 @@ def crashing(world: World, at: int) -> None:
         (world.catalog, "put"),
         (world.catalog, "reserve"),
         (world.catalog, "release"),
+        (world.children, "start"),
+        (world.children, "stop"),
+        (world.dynamics, "compile"),
     ]:
         wrap(owner, name)

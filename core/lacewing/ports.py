@@ -11,6 +11,7 @@ from lacewing.model.events import Event
 from lacewing.model.ids import RunKey
 from lacewing.model.phases import RunPhase
 from lacewing.model.run import Run, RunError, RunSpec
+from lacewing.model.steps import Past
 from lacewing.model.task import Handle, Manifest, Observation, ResourceKind, TaskContext
 
 Version: TypeAlias = int
@@ -74,6 +75,10 @@ class RunStore(Protocol):
 
     async def load(self, key: RunKey) -> Loaded | None:
         """The run, or None if there is none."""
+        ...
+
+    async def glance(self, key: RunKey) -> tuple[Version, str | None] | None:
+        """The run's version and the abort that was asked for, without its nodes; None if there is none."""
         ...
 
     async def save(self, run: Run, expected: Version) -> Version:
@@ -150,6 +155,8 @@ class ChildOrder(NamedTuple):
     parent_node_id: str
     hint: str
     """What of the parent's run its end wakes."""
+    recovers: str = ""
+    """The key of the execution that this one recovers, if there is one."""
 
 
 class ChildEnd(NamedTuple):
@@ -175,6 +182,10 @@ class Children(Protocol):
 
         Raises TaskError if there is none.
         """
+        ...
+
+    async def recall(self, key: RunKey, node_id: str) -> Past | None:
+        """What became of the node of an execution that another one recovers; None if it is to run anew."""
         ...
 
     async def stop(self, key: RunKey, cause: str) -> None:

@@ -11,10 +11,7 @@ from hypothesis import strategies as st
 from lacewing.engine.loop import EVERYTHING
 from lacewing.model.events import NodeEvent, RunEvent, TaskEvent
 from lacewing.model.phases import NodePhase, RunPhase, TaskPhase
-from lacewing.testing import (
-    MockBackend,
-    Plan,
-)
+from lacewing.testing import MockBackend, Plan
 from world import KEY, Crash, World, chain, crashing, distinct
 
 

@@ -69,6 +69,12 @@ class SqlRunStore:
         """The run with all its nodes, or None."""
         return await self._database.read(lambda connection: _load(connection, key))
 
+    async def glance(self, key: RunKey) -> tuple[Version, str | None] | None:
+        """The run's version and the abort that was asked for, without its nodes."""
+        statement = select(runs.c.version, runs.c.abort_cause).where(runs.c.key == str(key))
+        row = await self._database.read(lambda connection: connection.execute(statement).one_or_none())
+        return (row.version, row.abort_cause) if row is not None else None
+
     async def save(self, run: Run, expected: Version) -> Version:
         """Write what changed; raises ConflictError if the stored version is another."""
         return await self._database.write(lambda connection: _save(connection, run, expected))

@@ -26,7 +26,8 @@ def dynamic_workflow(
     Ask `requirements(template, spec.subworkflows)` for the launch plans that must be looked up.
     """
     template = workflow_pb2.WorkflowTemplate(nodes=spec.nodes, outputs=spec.outputs)
-    template.interface.outputs.CopyFrom(parent.interface.outputs)
+    for name, variable in parent.interface.outputs.variables.items():
+        template.interface.outputs.variables[name].type.CopyFrom(variable.type)
     template.interface.inputs.SetInParent()
     seed = f"{execution.project}:{execution.domain}:{execution.name}:{node_id}:".encode()
     digest = hashlib.sha256(seed + spec.SerializeToString(deterministic=True)).digest()
@@ -68,4 +69,7 @@ def _configured(template: tasks_pb2.TaskTemplate, parent: tasks_pb2.TaskTemplate
     copied.CopyFrom(template)
     if template.HasField("container") and parent.HasField("container"):
         copied.container.config.extend(parent.container.config)
+    for variables in (copied.interface.inputs.variables, copied.interface.outputs.variables):
+        for name in variables:
+            variables[name].ClearField("description")
     return copied

@@ -61,6 +61,7 @@ from lacewing.services.rpc import grpc_server
 log = structlog.get_logger(__name__)
 _RESYNC_SECONDS = 30.0
 _WORKERS = 4
+_LEAST_ELEMENTS = 32
 
 
 def seed(database: Database) -> Coroutine[Any, Any, Any]:
@@ -92,7 +93,11 @@ async def demo(home: Path, settings: DemoSettings) -> AsyncIterator[None]:
     signing = store.signing or LocalSigning(signer)
     news = News()
     holding = Holding(news, settings.hold_seconds)
-    machine = Platform(resource_limits={"cpu": str(_cpus()), "memory": f"{_memory() >> 20}Mi"})
+    machine = Platform(
+        # More elements of a map than the machine can run at once would only wait, and be kept track of.
+        element_parallelism=max(_LEAST_ELEMENTS, 4 * settings.slots),
+        resource_limits={"cpu": str(_cpus()), "memory": f"{_memory() >> 20}Mi"},
+    )
     admin = Admin(
         database, blobs, runs, root, signing, platform=machine, news=news, holding=holding,
         wake=lambda run, *hints: loop.wake(run, *hints),

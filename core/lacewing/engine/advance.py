@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from lacewing.engine import attempts, outcome
+from lacewing.engine import attempts, outcome, recovery
 from lacewing.engine.change import Change
 from lacewing.engine.nodes import array, branch, dynamic, end, gate, launchplan, subworkflow, task
 from lacewing.model.events import RunEvent
 from lacewing.model.graph import ROOT, Graph, Node, NodeKind
-from lacewing.model.phases import ErrorKind, RunPhase, TaskPhase
+from lacewing.model.phases import ErrorKind, NodePhase, RunPhase, TaskPhase
 from lacewing.model.run import ARM, Run, RunError, RunSpec, engaged
 from lacewing.model.steps import (
     AbortRequested,
@@ -32,6 +32,7 @@ from lacewing.model.steps import (
     Observed,
     Open,
     Opened,
+    Recalled,
     RunBroken,
     Sized,
     Step,
@@ -55,6 +56,7 @@ LEAVES: dict[NodeKind, Leaf] = {
     NodeKind.LAUNCH_PLAN: launchplan,
     NodeKind.GATE: gate,
 }
+_TIMEOUT = RunError("Timeout", "Timeout in node")
 GATHERED = {
     NodeKind.BRANCH: branch.gathered,
     NodeKind.END: end.gathered,
@@ -103,7 +105,9 @@ def _apply(change: Change, stimulus: Stimulus) -> None:
 
 
 def _apply_to_node(change: Change, node: Node, stimulus: NodeStimulus) -> None:
-    if isinstance(stimulus, TimerFired):
+    if change.state(node.id).past == recovery.SOUGHT:
+        recovery.answered(change, node, stimulus, _start)
+    elif isinstance(stimulus, TimerFired):
         _timer(change, node)
     elif isinstance(stimulus, Opened):
         subworkflow.opened(change, node)
@@ -115,13 +119,21 @@ def _apply_to_node(change: Change, node: Node, stimulus: NodeStimulus) -> None:
         GATHERED[node.kind](change, node)
     elif isinstance(stimulus, Sized):
         array.sized(change, node, stimulus)
+    elif isinstance(stimulus, Recalled):
+        return  # It was answered before.
     elif node.kind in LEAVES:
         _leaf(change, node, stimulus)
     elif isinstance(stimulus, Delayed):
         attempts.delay(change, node, stimulus)
     elif isinstance(stimulus, Observed) and stimulus.observation.phase is TaskPhase.PERMANENT:
-        seen = stimulus.observation
-        outcome.fail(change, node, stimulus.error or RunError(seen.code, seen.reason, seen.kind))
+        outcome.fail(change, node, _error(stimulus))
+    elif isinstance(stimulus, Observed) and stimulus.observation.phase is TaskPhase.RETRYABLE:
+        attempts.trouble(change, node, _error(stimulus))
+
+
+def _error(stimulus: Observed) -> RunError:
+    seen = stimulus.observation
+    return stimulus.error or RunError(seen.code, seen.reason, seen.kind)
 
 
 def _leaf(change: Change, node: Node, stimulus: Launched | Delayed | Observed | CacheAnswer) -> None:
@@ -139,7 +151,10 @@ def _leaf(change: Change, node: Node, stimulus: Launched | Delayed | Observed | 
 def _timer(change: Change, node: Node) -> None:
     """What was asked for is due again, or the attempt has run out of time."""
     error = attempts.expired(change, node) if node.kind in LEAVES else None
-    if error is not None:
+    if error is not None and attempts.overdue(change, node):
+        LEAVES[node.kind].timed_out(change, node)
+        outcome.fail(change, node, _TIMEOUT, NodePhase.TIMED_OUT)
+    elif error is not None:
         LEAVES[node.kind].timed_out(change, node)
         attempts.retry(change, node, error, ErrorKind.USER)
     elif node.kind in LEAVES:
@@ -158,4 +173,8 @@ def _timer(change: Change, node: Node) -> None:
 def _start_ready(change: Change) -> None:
     """After every stimulus: start what is ready and has a place."""
     while change.phase in (RunPhase.RUNNING, RunPhase.FAILING) and (node := change.next_ready()) is not None:
-        HOLDERS.get(node.kind, attempts.start)(change, node)
+        (recovery.start if recovery.wanted(change, node) else _start)(change, node)
+
+
+def _start(change: Change, node: Node) -> None:
+    HOLDERS.get(node.kind, attempts.start)(change, node)

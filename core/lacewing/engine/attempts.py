@@ -11,11 +11,11 @@ from lacewing.engine import outcome
 from lacewing.engine.change import Change
 from lacewing.model.graph import Node, NodeKind
 from lacewing.model.phases import ErrorKind, NodePhase, TaskPhase
-from lacewing.model.run import NodeRun, RunError
+from lacewing.model.run import SYSTEM_RETRIES, NodeRun, RunError
 from lacewing.model.steps import Delayed, Launch, Launched, Lookup, Timer
 
-SYSTEM_RETRIES = 3
 _MESSAGE_LIMIT = 100_000
+_PAUSE_SECONDS = 1.0
 
 
 def start(change: Change, node: Node) -> None:
@@ -70,7 +70,12 @@ def order(node: Node, attempt: int, element: int = -1) -> Launch | Lookup:
 
 def due_at(node: Node, state: NodeRun, now: datetime) -> datetime | None:
     """When a node that was taken up again needs a look: at once if nothing is launched; None if never."""
-    if state.handle is None or node.kind.holder or state.task_phase is TaskPhase.SUCCEEDED:
+    if (
+        state.phase is NodePhase.READY
+        or state.handle is None
+        or node.kind.holder
+        or state.task_phase is TaskPhase.SUCCEEDED
+    ):
         return now
     if node.cache is not None and node.cache.serialize:
         return now
@@ -85,6 +90,23 @@ def due_at(node: Node, state: NodeRun, now: datetime) -> datetime | None:
 def sleep_seconds(node: Node) -> float:
     """How long a sleeping gate sleeps."""
     return float(node.message.gate_node.sleep.duration.ToTimedelta().total_seconds())
+
+
+def overdue(change: Change, node: Node) -> bool:
+    """Whether the node has had twice its timeout, all its attempts together: then it gets no other."""
+    queued_at = change.state(node.id).queued_at
+    limit = timedelta(seconds=2 * node.timeout_seconds)
+    return bool(limit) and queued_at is not None and change.now >= queued_at + limit
+
+
+def trouble(change: Change, node: Node, error: RunError) -> None:
+    """Something went wrong in what we do ourselves for the node: once more after a while, a few times."""
+    state = change.state(node.id)
+    if state.system_failures >= SYSTEM_RETRIES:
+        outcome.fail(change, node, error)
+        return
+    change.put(node, state._replace(system_failures=state.system_failures + 1, reason=error.message))
+    arm(change, node, _PAUSE_SECONDS)
 
 
 def expired(change: Change, node: Node) -> RunError | None:

@@ -81,7 +81,7 @@ class Change:
                 input_uri="" if node.kind is NodeKind.START else layout.input_uri(self.spec, node),
                 parent_id=parent.id if parent is not None else "",
                 retry_group=str(node.parent_attempt) if parent is not None else "",
-                is_parent=node.kind is NodeKind.SUBWORKFLOW,
+                is_parent=node.kind.holder,
                 is_array=node.kind is NodeKind.ARRAY,
                 in_dynamic_chain=node.dynamic,
                 **more,

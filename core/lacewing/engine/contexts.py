@@ -7,7 +7,7 @@ from flyteidl.core import literals_pb2
 from lacewing.engine import layout
 from lacewing.model.graph import Graph, Node
 from lacewing.model.ids import RunKey, generated_name, shard_key
-from lacewing.model.run import RunSpec
+from lacewing.model.run import SYSTEM_RETRIES, RunSpec
 from lacewing.model.task import TaskContext
 from lacewing.pods import label_value
 
@@ -26,10 +26,11 @@ def task_context(
     inputs: literals_pb2.LiteralMap = _NO_INPUTS,
     element: int = -1,
     failures: tuple[str, ...] = (),
+    system_failures: int = 0,
 ) -> TaskContext:
     """The context of one attempt, at an element of an array if one is named.
 
-    Observing and aborting need no inputs.
+    Observing and aborting need no inputs, nor how often the system failed before.
     """
     assert node.task is not None
     uid, output, marks = node.id, layout.output_prefix(spec, node, attempt), {}
@@ -43,7 +44,7 @@ def task_context(
     previous = layout.checkpoint_prefix(spec, uid, attempt - 1) if attempt else ""
     overrides = target.task_node.overrides if target.task_node.HasField("overrides") else None
     workflow = graph.id
-    cheap = interruptible(graph, spec, node)
+    cheap = interruptible(graph, spec, node, system_failures)
     return TaskContext(
         key=key,
         node_id=node.id,
@@ -71,8 +72,13 @@ def task_context(
     )
 
 
-def interruptible(graph: Graph, spec: RunSpec, node: Node) -> bool:
-    """Whether a node may run where it can be interrupted: it says so itself, or its run, or its workflow."""
+def interruptible(graph: Graph, spec: RunSpec, node: Node, system_failures: int = 0) -> bool:
+    """Whether a node may run where it can be interrupted: it says so itself, or its run, or its workflow.
+
+    The last attempt that the system pays for never may.
+    """
+    if system_failures >= SYSTEM_RETRIES:
+        return False
     if node.interruptible is not None:
         return node.interruptible
     return graph.scope_of(node).interruptible if spec.interruptible is None else spec.interruptible

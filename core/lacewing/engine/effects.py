@@ -24,7 +24,7 @@ from lacewing.hooks.registry import Registry
 from lacewing.model.array import ArrayRun
 from lacewing.model.events import GrownWorkflow
 from lacewing.model.graph import Graph, Node, NodeKind
-from lacewing.model.ids import START_NODE, node_uid
+from lacewing.model.ids import START_NODE, RunKey, node_uid
 from lacewing.model.phases import ErrorKind, TaskPhase
 from lacewing.model.run import ARM, NodeRun, Run, RunSpec
 from lacewing.model.steps import (
@@ -46,6 +46,8 @@ from lacewing.model.steps import (
     Observed,
     Open,
     Opened,
+    Recall,
+    Recalled,
     Sized,
     Stimulus,
 )
@@ -125,7 +127,8 @@ class Effects:
                     await self.inputs.resolve(scene.graph, scene.spec, scene.run, node)
                 return await self.caching.lookup(scene.spec, node, attempt, element)
             if isinstance(instruction, Keep):
-                return await self.caching.keep(scene.spec, node, attempt, element)
+                kept = await self.caching.keep(scene.spec, node, attempt, element)
+                return replace(kept, deck=element < 0 and await self._left_deck(scene, node, attempt))
             return await self._EFFECTS[type(instruction)](self, scene, node)
         except TransientError as error:
             return Delayed(node.id, attempt, error.delay, error.message, element)
@@ -144,7 +147,8 @@ class Effects:
             if node.kind is NodeKind.ARRAY:
                 return Sized(node.id, arrays.size(node, inputs))
         if node.task is None:
-            handle = await self.outside.launch(scene.spec, node, attempt, inputs, element)
+            past = scene.state(node).past
+            handle = await self.outside.launch(scene.spec, node, attempt, inputs, element, past)
             return Launched(node.id, attempt, handle, element, look=True)
         backend = self.registry.backend(node.task.type)
         remote = isinstance(backend, RemoteBackend)
@@ -152,14 +156,41 @@ class Effects:
             # A pod picks its element itself; what is no pod is given it.
             inputs = arrays.element_inputs(node, inputs, element)
         context = task_context(
-            scene.graph, scene.spec, node, attempt, inputs, element, scene.failures(node, element)
+            scene.graph,
+            scene.spec,
+            node,
+            attempt,
+            inputs,
+            element,
+            scene.failures(node, element),
+            _system_failures(scene, node, element),
         )
+        if attempt == 0 and scene.state(node).past:
+            context = replace(context, previous_checkpoint_prefix=scene.state(node).past)
         if self.console_url:
             context = replace(context, console_url=self.console_url)
         if context.wants_template:
             await self.files.write_template(context.template_uri, context.template)
         handle = await backend.launch(self.cluster, context)
         return Launched(node.id, attempt, {"plugin": backend.name, **handle}, element, look=remote)
+
+    async def _left_deck(self, scene: Scene, node: Node, attempt: int) -> bool:
+        assert node.task is not None
+        return await self.files.left_deck(node.task, layout.output_prefix(scene.spec, node, attempt))
+
+    async def _recall(self, scene: Scene, node: Node) -> Stimulus:
+        """What is taken over is put where this run's nodes look for it."""
+        past = await self.outside.children.recall(RunKey.parse(scene.spec.recovers), node.id)
+        if past is None:
+            return Recalled(node.id, None)
+        if past.inputs is not None:
+            await self.files.write(layout.input_uri(scene.spec, node), past.inputs)
+        if past.outputs is not None:
+            await self.files.write(layout.output_uri(scene.spec, node, 0), past.outputs)
+        if past.grown_attempt >= 0:
+            prefix = layout.output_prefix(scene.spec, node, past.grown_attempt)
+            await self.files.copy_nodes(past.nodes_uri, prefix)
+        return Recalled(node.id, past)
 
     async def _open(self, scene: Scene, node: Node) -> Stimulus:
         inputs = await self.inputs.resolve(scene.graph, scene.spec, scene.run, node)
@@ -262,21 +293,29 @@ class Effects:
         assert node.task is not None
         context = task_context(scene.graph, scene.spec, node, attempt, element=element)
         seen = await self.registry.backend(node.task.type).observe(self.cluster, context, handle)
+        deck = seen.phase.terminal and element < 0 and await self._left_deck(scene, node, attempt)
         if seen.phase is not TaskPhase.SUCCEEDED:
-            return Observed(node.id, attempt, seen, element=element)
+            return Observed(node.id, attempt, seen, element=element, deck=deck)
         if element < 0 and await self.files.wrote_nodes(context.output_prefix):
-            return Observed(node.id, attempt, seen, dynamic=True)
+            return Observed(node.id, attempt, seen, dynamic=True, deck=deck)
         if seen.outputs is not None:
             await self.files.write(f"{context.output_prefix}/outputs.pb", seen.outputs)
         names = sorted(node.task.interface.outputs.variables)
         judged, error = await self.files.judge(context.output_prefix, names, seen)
         if judged is not seen:
             judged = replace(judged, links=seen.links, started_at=seen.started_at)
-        return Observed(node.id, attempt, judged, error, element=element)
+        return Observed(node.id, attempt, judged, error, element=element, deck=deck)
 
     _EFFECTS: ClassVar[dict[type, Callable[["Effects", Scene, Node], Awaitable[Stimulus]]]] = {
-        Grow: _grow, Open: _open, Decide: _decide, Gather: _gather
+        Recall: _recall, Grow: _grow, Open: _open, Decide: _decide, Gather: _gather
     }  # fmt: skip
+
+
+def _system_failures(scene: Scene, node: Node, element: int) -> int:
+    state = scene.state(node)
+    if element < 0 or state.array is None:
+        return state.system_failures
+    return state.array.element(element).system_failures
 
 
 def bug(error: Exception) -> Observation:

@@ -11,8 +11,10 @@ from lacewing.model.run import RunError
 from lacewing.model.task import Observation
 from lacewing.ports import BlobStore
 
-_CACHED = 2048
-_LARGE = 65536
+_CACHED_BYTES = 8 * 2**20
+_LARGE = 2 * 2**20
+_OVERHEAD = 512
+"""What a message costs beside its content, at least."""
 
 
 class RunFiles:
@@ -20,12 +22,13 @@ class RunFiles:
 
     def __init__(self, blobs: BlobStore, limit_bytes: int = 100 * 2**20) -> None:
         self._blobs, self._limit = blobs, limit_bytes
-        self._cache: OrderedDict[str, literals_pb2.LiteralMap] = OrderedDict()
+        self._cache: OrderedDict[str, tuple[literals_pb2.LiteralMap, int]] = OrderedDict()
+        self._cached_bytes = 0
 
     async def read(self, uri: str) -> literals_pb2.LiteralMap:
         """The literal map at `uri`. A missing or broken file is a TaskError that names it."""
         if (known := self._cache.get(uri)) is not None:
-            return known
+            return known[0]
         try:
             data = await self._blobs.read(uri)
         except FileNotFoundError:
@@ -50,15 +53,35 @@ class RunFiles:
         await self.write(target, await self.read(source))
 
     def _remember(self, uri: str, literals: literals_pb2.LiteralMap, size: int) -> None:
+        _, before = self._cache.pop(uri, (None, 0))
+        self._cached_bytes -= before
         if size > _LARGE:
             return
-        self._cache[uri] = literals
-        if len(self._cache) > _CACHED:
-            self._cache.popitem(last=False)
+        self._cache[uri] = literals, size + _OVERHEAD
+        self._cached_bytes += size + _OVERHEAD
+        while self._cached_bytes > _CACHED_BYTES:
+            _, (_, gone) = self._cache.popitem(last=False)
+            self._cached_bytes -= gone
 
     async def wrote_nodes(self, prefix: str) -> bool:
         """Whether the attempt wrote nodes to run instead of outputs: it is a dynamic task's."""
         return await self._blobs.size(f"{prefix}/futures.pb") is not None
+
+    async def left_deck(self, task: tasks_pb2.TaskTemplate, prefix: str) -> bool:
+        """Whether an attempt left a deck. A task that said it makes none is not asked."""
+        said = task.metadata
+        if said.HasField("generates_deck") and not said.generates_deck.value:
+            return False
+        return await self._blobs.size(f"{prefix}/deck.html") is not None
+
+    async def copy_nodes(self, uri: str, prefix: str) -> None:
+        """Store what a dynamic task of another run wrote as if an attempt of this run had."""
+        try:
+            await self._blobs.write(f"{prefix}/futures.pb", await self._blobs.read(uri))
+        except FileNotFoundError:
+            raise TaskError(
+                f"{uri} is gone; it was there before", code="DynamicWorkflowBuildFailed"
+            ) from None
 
     async def read_nodes(self, prefix: str) -> dynamic_job_pb2.DynamicJobSpec:
         """The nodes that a dynamic task wrote. A missing or broken file is a TaskError."""

@@ -20,6 +20,11 @@ def output_uri(spec: RunSpec, node: Node, attempt: int) -> str:
     return f"{spec.output_root}/{node.place}/{attempt}/outputs.pb"
 
 
+def deck_uri(spec: RunSpec, node: Node, attempt: int) -> str:
+    """The page that an attempt makes of itself."""
+    return f"{spec.output_root}/{node.place}/{attempt}/deck.html"
+
+
 def element_prefix(spec: RunSpec, node: Node, index: int, attempt: int) -> str:
     """The directory that an attempt at an array's element writes into."""
     return f"{spec.output_root}/{node.place}/0/{index}/{attempt}"

@@ -192,12 +192,14 @@ class Loop:
         if not fresh and (entry := self._live.get(key)) is not None:
             return entry
         known = self._live.get(key)
+        if known is not None and (seen := await self._store.glance(key)) is not None:
+            version, abort_cause = seen
+            if version == known[0].version:
+                return known[0]._replace(abort_cause=abort_cause), known[1]
         loaded = await self._store.load(key)
         if loaded is None or loaded.run.phase.terminal:
             self._live.pop(key, None)
             return None
-        if known is not None and known[0].version == loaded.version:
-            return known[0]._replace(abort_cause=loaded.abort_cause), known[1]
         try:
             graph = await self._regrown(await self._graph(loaded.spec.closure_uri), loaded.run)
         except TaskError as error:

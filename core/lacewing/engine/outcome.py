@@ -7,7 +7,7 @@ to the run. On the way a scope's failure node has its say.
 from typing import Any
 
 from lacewing.engine.change import Change
-from lacewing.engine.tell import tell_task_aborted
+from lacewing.engine.tell import tell_array, tell_array_aborted, tell_task_aborted
 from lacewing.model.array import ArrayRun
 from lacewing.model.events import RunEvent
 from lacewing.model.graph import Node, NodeKind
@@ -19,10 +19,16 @@ _RUN_ABORTED = RunError("NodeAborted", "Workflow aborted.", ErrorKind.UNKNOWN)
 _AUTO_ABORT = RunError("NodeAborted", "Some node execution failed, auto-abort.", ErrorKind.UNKNOWN)
 
 
-def succeed(change: Change, node: Node, output_uri: str = "", **more: Any) -> None:
-    """The node is done. `more` are fields of its event."""
+def succeed(
+    change: Change,
+    node: Node,
+    output_uri: str = "",
+    phase: NodePhase = NodePhase.SUCCEEDED,
+    **more: Any,
+) -> None:
+    """The node is done; `phase` is what the world is told. `more` are fields of its event."""
     change.put(node, change.state(node.id)._replace(phase=NodePhase.SUCCEEDED, handle=None))
-    change.tell_node(node, NodePhase.SUCCEEDED, output_uri=output_uri, **more)
+    change.tell_node(node, phase, output_uri=output_uri, **more)
     _go_on(change, node)
 
 
@@ -38,10 +44,15 @@ def _go_on(change: Change, node: Node) -> None:
         _fail_sealed(change)
 
 
-def fail(change: Change, node: Node, error: RunError, **more: Any) -> None:
+def fail(
+    change: Change, node: Node, error: RunError, phase: NodePhase = NodePhase.FAILED, **more: Any
+) -> None:
     """The node failed for good, and what holds it fails with it, at once or when nothing else can run."""
-    change.put(node, change.state(node.id)._replace(phase=NodePhase.FAILED, error=error, handle=None))
-    change.tell_node(node, NodePhase.FAILED, error=error, **more)
+    state = change.state(node.id)
+    if state.array is not None and not state.task_phase.terminal:
+        tell_array(change, node, state._replace(task_phase=TaskPhase.PERMANENT), (), error=error)
+    change.put(node, state._replace(phase=phase, error=error, handle=None))
+    change.tell_node(node, phase, error=error, **more)
     parent = _branch_of(change, node)
     if parent is not None:
         fail(change, parent, error)
@@ -50,7 +61,7 @@ def fail(change: Change, node: Node, error: RunError, **more: Any) -> None:
     _note(change, node.scope, error)
     if scope.failure == node.index:
         _close(change, node.scope)
-    elif scope.fail_late:
+    elif scope.fail_late and node.kind is not NodeKind.END:
         change.release(node)
         _fail_sealed(change)
     else:
@@ -69,7 +80,10 @@ def abort(change: Change, node: Node, error: RunError) -> None:
         abort(change, inner, error)
     if state.array is not None:
         abort_elements(change, node, state.array)
-    if state.handle is not None and not node.kind.holder:
+        tell_array_aborted(change, node)
+    if node.kind is NodeKind.TASK and state.task_phase is TaskPhase.SUCCEEDED:
+        pass  # The attempt is over; what it made was ended above.
+    elif state.handle is not None and not node.kind.holder:
         change.ask(Abort(node.id, state.attempt, state.handle))
         tell_task_aborted(change, node)
     elif state.task_phase is TaskPhase.WAITING_FOR_RESOURCES:

@@ -25,9 +25,18 @@ class Outside:
     signals: Signals
 
     async def launch(
-        self, spec: RunSpec, node: Node, attempt: int, inputs: literals_pb2.LiteralMap, element: int
+        self,
+        spec: RunSpec,
+        node: Node,
+        attempt: int,
+        inputs: literals_pb2.LiteralMap,
+        element: int,
+        past: str = "",
     ) -> Handle:
-        """Start the child execution, of an array for one element; a gate has nothing to start."""
+        """Start the child execution, of an array for one element; a gate has nothing to start.
+
+        `past` is the key of the child execution to be recovered, if there is one.
+        """
         if node.kind is not NodeKind.GATE:
             uid = node.id if element < 0 else layout.element_uid(node, element)
             if element >= 0:
@@ -35,7 +44,8 @@ class Outside:
             name = child_execution_name(spec.key.name, uid, attempt)
             child = RunKey(spec.key.project, spec.key.domain, name)
             hint = _hint(node, element)
-            await self.children.start(ChildOrder(child, node.launch_plan, inputs, spec, node.id, hint))
+            order = ChildOrder(child, node.launch_plan, inputs, spec, node.id, hint, past)
+            await self.children.start(order)
             return {CHILD: str(child)}
         return {}
 

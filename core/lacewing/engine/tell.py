@@ -30,7 +30,7 @@ def tell_task(change: Change, node: Node, state: NodeRun, **more: Any) -> None:
             phase=state.task_phase, version=state.phase_version, task_type=node.task.type,
             generated_name=generated_name(change.key.name, node.id, state.attempt),
             input_uri=layout.input_uri(change.spec, node), reported_at=change.now,
-            interruptible=interruptible(change.graph, change.spec, node), **fields,
+            interruptible=interruptible(change.graph, change.spec, node, state.system_failures), **fields,
         )
     )  # fmt: skip
 
@@ -63,6 +63,16 @@ def tell_array(change: Change, node: Node, state: NodeRun, indices: Iterable[int
             **more,
         )
     )  # fmt: skip
+
+
+def tell_array_aborted(change: Change, node: Node) -> None:
+    """Tell that an array, and those of its elements that were at work, were ended by us."""
+    state = change.state(node.id)
+    assert state.array is not None
+    array, at_work = state.array, state.array.active()
+    for at in at_work:
+        array = array.enter(at, ElementPhase.ABORTED)
+    tell_array(change, node, state._replace(array=array, task_phase=TaskPhase.ABORTED), at_work)
 
 
 _ENDED: dict[str, TaskPhase] = {

@@ -25,7 +25,10 @@ class NodePhase(IntEnum):
     WAITING = 0
     """An upstream node is not done yet."""
     READY = 1
-    """Its turn has come, and the catalog is asked for its outputs. Nobody was told of it yet."""
+    """Its turn has come; it is looked up in the catalog, or in the run that this one recovers.
+
+    Nobody was told of it yet.
+    """
     QUEUED = 2
     RUNNING = 3
     SUCCEEDED = 4
@@ -33,6 +36,8 @@ class NodePhase(IntEnum):
     TIMED_OUT = 6
     SKIPPED = 7
     ABORTED = 8
+    RECOVERED = 9
+    """Told of a node that was taken over from the run that this one recovers. It has SUCCEEDED here."""
 
     @property
     def terminal(self) -> bool:

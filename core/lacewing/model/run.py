@@ -48,6 +48,10 @@ class RunSpec:
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     service_account: str = ""
+    recovers: str = ""
+    """The key of the run that this one recovers."""
+    workflow: str = ""
+    """The workflow's name."""
     default_resources: Mapping[str, str] = field(default_factory=dict)
     resource_limits: Mapping[str, str] = field(default_factory=dict)
 
@@ -75,6 +79,8 @@ class NodeRun(NamedTuple):
     array: ArrayRun | None = None
     failures: tuple[str, ...] = ()
     """What each attempt before this one died of: codes, oldest first."""
+    past: str = ""
+    """What is left of the node in the run that this one recovers: a checkpoint, a child execution."""
 
 
 class Run(NamedTuple):
@@ -101,6 +107,8 @@ class Run(NamedTuple):
     """The nodes that changed since the last save: what a store has to write."""
 
 
+SYSTEM_RETRIES = 3
+"""How many attempts at a node the system pays for, beside those that the user asked for."""
 GROWN = "grown"
 """Key of a dynamic task's handle once its nodes run: where their compiled workflow is."""
 CHILD = "execution"

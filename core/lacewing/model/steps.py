@@ -4,8 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
+from flyteidl.core import literals_pb2
+
 from lacewing.model.cache import CacheNote
 from lacewing.model.events import Event, GrownWorkflow
+from lacewing.model.ids import RunKey
 from lacewing.model.run import Run, RunError
 from lacewing.model.task import Handle, Observation
 
@@ -58,6 +61,8 @@ class Observed:
     error: RunError | None = None
     dynamic: bool = False
     """The task wrote nodes to run instead of outputs."""
+    deck: bool = False
+    """The task left a deck."""
     element: int = -1
 
 
@@ -89,6 +94,34 @@ class Grown:
     workflow: GrownWorkflow
     uri: str
     """Where its compiled closure is."""
+    element: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What became of a node in the run that this one recovers."""
+
+    done: bool = False
+    """It succeeded, or was itself recovered."""
+    inputs: literals_pb2.LiteralMap | None = None
+    outputs: literals_pb2.LiteralMap | None = None
+    deck_uri: str = ""
+    child: RunKey | None = None
+    left: str = ""
+    """Where its checkpoint is, or the key of the child execution that did not succeed."""
+    nodes_uri: str = ""
+    """Where a dynamic task wrote nodes of which not all succeeded."""
+    grown_attempt: int = -1
+    """The attempt that wrote them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """The node was looked for in the run that this one recovers; what was found there is in place here."""
+
+    node_id: str
+    past: Past | None
+    attempt: int = 0
     element: int = -1
 
 
@@ -128,6 +161,8 @@ class Kept:
     attempt: int
     note: CacheNote
     element: int = -1
+    deck: bool = False
+    """The task left a deck."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +190,17 @@ class RunBroken:
 
 CacheAnswer: TypeAlias = Found | Missed | Kept
 NodeStimulus: TypeAlias = (
-    Opened | Decided | Grown | Sized | Launched | Delayed | Observed | Gathered | TimerFired | CacheAnswer
+    Recalled
+    | Opened
+    | Decided
+    | Grown
+    | Sized
+    | Launched
+    | Delayed
+    | Observed
+    | Gathered
+    | TimerFired
+    | CacheAnswer
 )
 Stimulus: TypeAlias = Begin | AbortRequested | RunBroken | NodeStimulus
 
@@ -207,6 +252,13 @@ class Abort:
 
 
 @dataclass(frozen=True, slots=True)
+class Recall:
+    """Look for the node in the run that this one recovers."""
+
+    node_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Open:
     """Resolve a sub-workflow's inputs and write them for its nodes."""
 
@@ -242,7 +294,9 @@ class Emit:
     event: Event
 
 
-Instruction: TypeAlias = Launch | Lookup | Keep | Extend | Abort | Open | Decide | Grow | Gather | Emit
+Instruction: TypeAlias = (
+    Recall | Launch | Lookup | Keep | Extend | Abort | Open | Decide | Grow | Gather | Emit
+)
 
 
 @dataclass(frozen=True, slots=True)

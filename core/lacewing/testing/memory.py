@@ -14,6 +14,7 @@ from lacewing.model.cache import Artifact, CacheKey, Source
 from lacewing.model.events import Event
 from lacewing.model.ids import RunKey
 from lacewing.model.run import Run, RunSpec
+from lacewing.model.steps import Past
 from lacewing.model.task import Manifest, ResourceKind
 from lacewing.ports import ChildEnd, ChildOrder, Clock, Loaded, SignedUpload, Stored, Version
 
@@ -69,7 +70,7 @@ class MemoryRunStore:
 
     def __init__(self) -> None:
         self.runs: dict[RunKey, Loaded] = {}
-        self.saves = 0
+        self.saves = self.loads = 0
         self._listeners: list[asyncio.Queue[RunKey]] = []
 
     async def create(self, spec: RunSpec) -> None:
@@ -79,7 +80,13 @@ class MemoryRunStore:
 
     async def load(self, key: RunKey) -> Loaded | None:
         """The run, or None."""
+        self.loads += 1
         return self.runs.get(key)
+
+    async def glance(self, key: RunKey) -> tuple[Version, str | None] | None:
+        """The run's version and the abort that was asked for."""
+        found = self.runs.get(key)
+        return (found.version, found.abort_cause) if found is not None else None
 
     async def save(self, run: Run, expected: Version) -> Version:
         """Keep the run under the next version."""
@@ -177,6 +184,7 @@ class MemoryChildren:
         self.orders: dict[RunKey, ChildOrder] = {}
         self.ends: dict[str, ChildEnd] = {}
         self.stopped: list[RunKey] = []
+        self.past: dict[tuple[RunKey, str], Past] = {}
 
     async def start(self, order: ChildOrder) -> None:
         """Note the order; one of the same name stays."""
@@ -185,6 +193,10 @@ class MemoryChildren:
     async def look(self, key: RunKey, parent: RunKey, hint: str) -> ChildEnd | None:
         """The end that the launch plan was given."""
         return self.ends.get(self.orders[key].launch_plan.name)
+
+    async def recall(self, key: RunKey, node_id: str) -> Past | None:
+        """What it was told."""
+        return self.past.get((key, node_id))
 
     async def stop(self, key: RunKey, cause: str) -> None:
         """Note it."""

@@ -10,12 +10,15 @@ from lacewing.model.phases import ErrorKind
 from lacewing.model.task import Handle, Observation, TaskContext
 from lacewing.ports import BlobStore, Cluster
 
+ELEMENT = "array-index"
+
 
 @dataclass(frozen=True)
 class Plan:
     """How one attempt goes: after `looks` observations it ends as `outcome` says.
 
-    `outcome` is one of success, user, system, permanent, silent (success without outputs), refuse, delay.
+    `outcome` is one of success, nodes (of a dynamic task), user, system, permanent, silent (success without
+    outputs), refuse, delay.
     """
 
     outcome: str = "success"
@@ -23,7 +26,10 @@ class Plan:
 
 
 class MockBackend:
-    """Runs `mock` tasks in memory. `plan(task)` tells how an attempt goes; outputs are integers."""
+    """Runs `mock` tasks in memory. `plan(task)` tells how an attempt goes; outputs are 1 or lists of it.
+
+    `launches` and `aborted` name a node's attempt, and an array's element as `node#index`.
+    """
 
     name = "mock"
     task_types: tuple[str, ...] = ("mock",)
@@ -32,6 +38,7 @@ class MockBackend:
         self._blobs, self._plan = blobs, plan
         self.launches: list[tuple[str, int]] = []
         self.aborted: list[tuple[str, int]] = []
+        self.ended: set[tuple[str, int]] = set()
         self.looks: dict[str, int] = {}
 
     async def launch(self, cluster: Cluster, task: TaskContext) -> Handle:
@@ -44,7 +51,7 @@ class MockBackend:
             raise TransientError("not now", delay=2.0, code="Quota")
         if task.name not in self.looks:
             self.looks[task.name] = 0
-            self.launches.append((task.node_id, task.attempt))
+            self.launches.append((_place(task), task.attempt))
         return {"name": task.name}
 
     async def observe(self, cluster: Cluster, task: TaskContext, handle: Handle) -> Observation:
@@ -53,22 +60,34 @@ class MockBackend:
         self.looks[handle["name"]] += 1
         if self.looks[handle["name"]] <= plan.looks:
             return Observation.running()
+        self.ended.add((_place(task), task.attempt))
         if plan.outcome == "user":
             return Observation.retryable("Error", "as planned")
         if plan.outcome == "system":
             return Observation.retryable("Interrupted", "as planned", ErrorKind.SYSTEM)
         if plan.outcome == "permanent":
             return Observation.permanent("Bad", "as planned")
-        if plan.outcome != "silent":
+        if plan.outcome == "nodes":
+            await self._blobs.write(f"{task.output_prefix}/futures.pb", b"")
+        elif plan.outcome != "silent":
             await self._write(task)
         return Observation.succeeded()
 
     async def abort(self, cluster: Cluster, task: TaskContext, handle: Handle) -> None:
         """Note it."""
-        self.aborted.append((task.node_id, task.attempt))
+        self.aborted.append((_place(task), task.attempt))
 
     async def _write(self, task: TaskContext) -> None:
         outputs = literals_pb2.LiteralMap()
-        for name in sorted(task.template.interface.outputs.variables):
-            outputs.literals[name].scalar.primitive.integer = 1
+        for name, variable in sorted(task.template.interface.outputs.variables.items()):
+            one = literals_pb2.Literal()
+            one.scalar.primitive.integer = 1
+            if variable.type.HasField("collection_type") and ELEMENT not in task.labels:
+                outputs.literals[name].collection.literals.extend([one] * 3)
+            else:
+                outputs.literals[name].CopyFrom(one)
         await self._blobs.write(f"{task.output_prefix}/outputs.pb", outputs.SerializeToString())
+
+
+def _place(task: TaskContext) -> str:
+    return f"{task.node_id}#{task.labels[ELEMENT]}" if ELEMENT in task.labels else task.node_id

@@ -30,6 +30,8 @@ def observed(change: Change, node: Node, stimulus: Observed) -> None:
         outcome.succeed(change, node, layout.output_uri(change.spec, node, state.attempt))
     elif seen.phase is TaskPhase.PERMANENT:
         outcome.fail(change, node, RunError(seen.code, seen.reason, seen.kind))
+    elif seen.phase is TaskPhase.RETRYABLE:
+        attempts.retry(change, node, RunError(seen.code, seen.reason, seen.kind), seen.kind)
 
 
 def timer(change: Change, node: Node) -> bool:

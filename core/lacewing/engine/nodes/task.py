@@ -3,6 +3,8 @@
 Rules: propeller.md, sections 2.2, 2.5, 2.6 and 7. Attempts and their budgets are in `engine/attempts.py`.
 """
 
+from typing import Any
+
 from lacewing.engine import attempts, layout, outcome
 from lacewing.engine.change import Change
 from lacewing.engine.tell import tell_task
@@ -31,7 +33,7 @@ HEARTBEAT_SECONDS = 10.0
 
 def launched(change: Change, node: Node, stimulus: Launched) -> None:
     """The backend has it."""
-    state = attempts.running(change, node, stimulus)
+    state = attempts.running(change, node, stimulus, deck_uri=_promised_deck(change, node))
     state = state._replace(task_phase=TaskPhase.QUEUED, phase_version=0, reason="task submitted")
     change.put(node, state)
     tell_task(change, node, state)
@@ -42,6 +44,9 @@ def delayed(change: Change, node: Node, stimulus: Delayed) -> None:
     """The backend refused it for now, or someone else computes its outputs; its siblings go on."""
     attempts.queue(change, node)
     state = change.state(node.id)
+    if state.task_phase is TaskPhase.SUCCEEDED:
+        attempts.delay(change, node, stimulus)
+        return
     waiting = Observation.waiting(stimulus.reason)
     _show(change, node, state._replace(task_phase=TaskPhase.WAITING_FOR_RESOURCES), waiting)
     attempts.arm(change, node, stimulus.delay)
@@ -52,6 +57,9 @@ def observed(change: Change, node: Node, stimulus: Observed) -> None:
     if node.cache is not None:
         attempts.queue(change, node)
     seen = stimulus.observation
+    if change.state(node.id).task_phase is TaskPhase.SUCCEEDED:
+        _not_grown(change, node, stimulus)
+        return
     if seen.phase.terminal and seen.started_at and change.state(node.id).task_phase < TaskPhase.RUNNING:
         # It began and ended between two looks: say that it ran.
         _show(change, node, change.state(node.id), Observation.running(started_at=seen.started_at))
@@ -61,6 +69,17 @@ def observed(change: Change, node: Node, stimulus: Observed) -> None:
         _failed(change, node, stimulus)
     else:
         _show(change, node, change.state(node.id), seen)
+
+
+def regrow(change: Change, node: Node, attempt: int) -> None:
+    """The nodes that an earlier run's attempt wrote are here: they run again, all that did not succeed."""
+    state = NodeRun(
+        NodePhase.RUNNING, attempt=attempt, handle={}, task_phase=TaskPhase.SUCCEEDED,
+        queued_at=change.now, started_at=change.now, attempt_at=change.now,
+    )  # fmt: skip
+    change.put(node, state)
+    change.tell_node(node, NodePhase.RUNNING)
+    change.ask(Grow(node.id, attempt))
 
 
 def timer(change: Change, node: Node) -> bool:
@@ -107,11 +126,6 @@ def timed_out(change: Change, node: Node) -> None:
     tell_task(change, node, state._replace(task_phase=TaskPhase.ABORTED))
 
 
-def checkpoint(change: Change, node: Node) -> str:
-    """Where the current attempt puts its checkpoints."""
-    return layout.checkpoint_prefix(change.spec, node.id, change.state(node.id).attempt)
-
-
 def _succeeded(change: Change, node: Node, stimulus: Observed) -> None:
     seen, state = stimulus.observation, change.state(node.id)
     output = layout.output_uri(change.spec, node, state.attempt)
@@ -124,13 +138,13 @@ def _succeeded(change: Change, node: Node, stimulus: Observed) -> None:
         change.put(node, done)
         change.ask(Keep(node.id, state.attempt))
     else:
-        outcome.succeed(change, node, output, checkpoint_uri=checkpoint(change, node))
+        outcome.succeed(change, node, output, **_last_words(change, node, stimulus))
 
 
 def _kept(change: Change, node: Node, stimulus: Kept) -> None:
     output = layout.output_uri(change.spec, node, stimulus.attempt)
     grown = GROWN in (change.state(node.id).handle or {})
-    more = {} if grown else {"checkpoint_uri": checkpoint(change, node)}
+    more = {} if grown else _last_words(change, node, stimulus)
     outcome.succeed(change, node, output, cache=stimulus.note, **more)
 
 
@@ -155,9 +169,33 @@ def _failed(change: Change, node: Node, stimulus: Observed) -> None:
         change.ask(Abort(node.id, state.attempt, state.handle))
     tell_task(change, node, state._replace(task_phase=seen.phase), error=error, links=seen.links)
     if seen.phase is TaskPhase.PERMANENT:
-        outcome.fail(change, node, error, checkpoint_uri=checkpoint(change, node))
+        outcome.fail(change, node, error, **_last_words(change, node, stimulus))
     else:
-        attempts.retry(change, node, error, seen.kind, checkpoint_uri=checkpoint(change, node))
+        attempts.retry(change, node, error, seen.kind, **_last_words(change, node, stimulus))
+
+
+def _not_grown(change: Change, node: Node, stimulus: Observed) -> None:
+    """The attempt itself is over and well; what it made could not become part of the graph."""
+    seen = stimulus.observation
+    if seen.phase is TaskPhase.PERMANENT:
+        outcome.fail(change, node, RunError(seen.code, seen.reason, seen.kind))
+    elif seen.phase is TaskPhase.RETRYABLE:
+        attempts.retry(change, node, RunError(seen.code, seen.reason, seen.kind), seen.kind)
+
+
+def _promised_deck(change: Change, node: Node) -> str:
+    """Where the deck will be, if the task said that it makes one: it can be read while the task runs."""
+    assert node.task is not None
+    if not node.task.metadata.generates_deck.value:
+        return ""
+    return layout.deck_uri(change.spec, node, change.state(node.id).attempt)
+
+
+def _last_words(change: Change, node: Node, stimulus: Observed | Kept) -> dict[str, Any]:
+    """What a node's last event tells of its last attempt."""
+    attempt = change.state(node.id).attempt
+    deck = layout.deck_uri(change.spec, node, attempt) if stimulus.deck else ""
+    return {"checkpoint_uri": layout.checkpoint_prefix(change.spec, node.id, attempt), "deck_uri": deck}
 
 
 def _show(change: Change, node: Node, state: NodeRun, seen: Observation) -> None:

@@ -1,5 +1,6 @@
 """Executions that runs start and wait for: the engine's port, answered by this admin itself."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,16 +13,21 @@ from lacewing.adapters.sql import Database
 from lacewing.errors import AlreadyExists, FailedPrecondition, NotFound, RequestError, TaskError
 from lacewing.model.ids import RunKey
 from lacewing.model.phases import ErrorKind, RunPhase
-from lacewing.model.run import RunError
+from lacewing.model.run import RunError, RunSpec
+from lacewing.model.steps import Past
 from lacewing.ports import BlobStore, ChildEnd, ChildOrder
+from lacewing.services import db
 from lacewing.services.admin.executions import Executions, execution_identifier, execution_message
 from lacewing.services.admin.ingest import TERMINAL
 from lacewing.services.admin.launches import Launches
-from lacewing.services.admin.rows import get_execution
+from lacewing.services.admin.past import past_of
+from lacewing.services.admin.rows import execution_columns, find, get_execution
+from lacewing.services.admin.views import node_message
 from lacewing.services.rpc import Call
 
 _CALL = Call("engine")
-_NOT_INHERITED = "shard-key"
+_NOT_IN_LABEL = re.compile("[^-a-z0-9]")
+_LONGEST_LABEL = 63
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,7 @@ class AdminChildren:
         """Start the execution with what its parent's run hands down; one of its name is success."""
         self.news.subscribe(order.key, _Waiter(self, order.key, order.parent.key, order.hint))
         try:
-            await self.launches.CreateExecution(_request(order), _CALL)
+            await self._start(order)
         except AlreadyExists as error:
             if await self._find(order.key) is None:
                 raise TaskError(error.message, code=error.code) from error
@@ -66,6 +72,33 @@ class AdminChildren:
             await self.executions.TerminateExecution(request, _CALL)
         except (FailedPrecondition, NotFound):
             return
+
+    async def _start(self, order: ChildOrder) -> None:
+        if order.recovers:
+            past = execution_identifier(RunKey.parse(order.recovers))
+            request = execution_pb2.ExecutionRecoverRequest(id=past, name=order.key.name)
+            request.metadata.parent_node_execution.CopyFrom(
+                _request(order).spec.metadata.parent_node_execution
+            )
+            try:
+                await self.launches.RecoverExecution(request, _CALL)
+                return
+            except NotFound:
+                pass  # It was deleted: the child begins anew.
+        await self.launches.CreateExecution(self._request(order), _CALL)
+
+    async def recall(self, key: RunKey, node_id: str) -> Past | None:
+        """What became of the node of an execution that another one recovers."""
+        columns = {**execution_columns(execution_identifier(key)), "node_id": node_id}
+        row = await self.database.read(lambda c: find(c, db.node_executions, columns))
+        return await past_of(self.blobs, node_message(row)) if row is not None else None
+
+    def _request(self, order: ChildOrder) -> execution_pb2.ExecutionCreateRequest:
+        request = _request(order)
+        if order.parent.raw_output_root != self.launches.raw_output_root:
+            config = request.spec.raw_output_data_config
+            config.output_location_prefix = order.parent.raw_output_root
+        return request
 
     async def _find(self, key: RunKey) -> execution_pb2.Execution | None:
         try:
@@ -117,14 +150,23 @@ def _request(order: ChildOrder) -> execution_pb2.ExecutionCreateRequest:
     spec.metadata.mode = execution_pb2.ExecutionMetadata.CHILD_WORKFLOW
     spec.metadata.parent_node_execution.node_id = order.parent_node_id
     spec.metadata.parent_node_execution.execution_id.CopyFrom(execution_identifier(parent.key))
-    spec.labels.values.update({k: v for k, v in parent.labels.items() if k != _NOT_INHERITED})
+    spec.labels.values.update(_labels(parent))
+    spec.annotations.SetInParent()
     spec.annotations.values.update(parent.annotations)
     spec.max_parallelism = parent.max_parallelism
     spec.overwrite_cache = parent.overwrite_cache
     if parent.interruptible is not None:
         spec.interruptible.value = parent.interruptible
-    spec.raw_output_data_config.output_location_prefix = parent.raw_output_root
     spec.security_context.run_as.k8s_service_account = parent.service_account
+    spec.envs.SetInParent()
     for name, value in parent.envs.items():
         spec.envs.values.add(key=name, value=value)
     return request
+
+
+def _labels(parent: RunSpec) -> dict[str, str]:
+    """What a child inherits: its parent's labels, and those by which the parent's objects are found."""
+    key, workflow = parent.key, _NOT_IN_LABEL.sub("-", parent.workflow.lower())
+    found = {"execution-id": key.name, "project": key.project, "domain": key.domain}
+    found["workflow-name"] = workflow[:_LONGEST_LABEL].strip("-")
+    return {**parent.labels, **found}

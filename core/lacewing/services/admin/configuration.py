@@ -46,6 +46,8 @@ class Platform:
     """What holds where nobody says otherwise. Resources are Kubernetes quantities by Kubernetes' names."""
 
     max_parallelism: int = 25
+    element_parallelism: int = 0
+    """Elements of an array that may be at work at once where it sets no limit itself; 0 is no limit."""
     service_account: str = ""
     default_resources: Mapping[str, str] = field(default_factory=dict)
     resource_limits: Mapping[str, str] = field(default_factory=dict)

@@ -87,6 +87,11 @@ class Launches:
         self._platform = platform
         self._single_tasks = SingleTasks(database, blobs, root)
 
+    @property
+    def raw_output_root(self) -> str:
+        """Where the data of executions goes that ask for no other place."""
+        return f"{self._root}/data"
+
     async def CreateExecution(
         self, request: execution_pb2.ExecutionCreateRequest, call: Call
     ) -> execution_pb2.ExecutionCreateResponse:
@@ -112,9 +117,7 @@ class Launches:
         try:
             await self._blobs.write(f"{folder}/inputs", inputs.SerializeToString(deterministic=True))
             await self._blobs.write(f"{folder}/user_inputs", given.SerializeToString(deterministic=True))
-            await self._runs.create(
-                self._order(key, spec, origin, workflow.remote_closure_identifier, folder)
-            )
+            await self._runs.create(self._order(key, spec, origin, workflow, folder))
         except Exception as error:
             # The name is taken and the client may ask for it: let it find the reason there.
             log.exception("execution could not be started", execution=str(key))
@@ -139,15 +142,31 @@ class Launches:
         self, request: execution_pb2.ExecutionRelaunchRequest, call: Call
     ) -> execution_pb2.ExecutionCreateResponse:
         """Start an execution as another one was: its configuration and the inputs that were given to it."""
+        again = await self._again(request)
+        again.spec.metadata.mode = Mode.RELAUNCH
+        again.spec.overwrite_cache = request.overwrite_cache
+        return await self.CreateExecution(again, call)
+
+    async def RecoverExecution(
+        self, request: execution_pb2.ExecutionRecoverRequest, call: Call
+    ) -> execution_pb2.ExecutionCreateResponse:
+        """Start an execution as another one was, which takes over what succeeded there."""
+        again = await self._again(request)
+        again.spec.metadata.mode = Mode.RECOVERED
+        again.spec.metadata.ClearField("parent_node_execution")
+        if request.metadata.HasField("parent_node_execution"):
+            again.spec.metadata.parent_node_execution.CopyFrom(request.metadata.parent_node_execution)
+        return await self.CreateExecution(again, call)
+
+    async def _again(self, request: Any) -> execution_pb2.ExecutionCreateRequest:
+        """The request that the execution it names would be made by once more."""
         _name(request.name)
         source = await self._database.read(lambda c: get_execution(c, request.id))
         again = execution_pb2.ExecutionCreateRequest(
             project=request.id.project, domain=request.id.domain, name=request.name
         )
         again.spec.ParseFromString(source.spec)
-        again.spec.metadata.mode = Mode.RELAUNCH
         again.spec.metadata.reference_execution.CopyFrom(request.id)
-        again.spec.overwrite_cache = request.overwrite_cache
         try:
             again.inputs.ParseFromString(await self._blobs.read(source.user_inputs_uri))
         except FileNotFoundError as error:
@@ -155,7 +174,7 @@ class Launches:
                 f"the inputs of execution {request.id.name} are no longer at {source.user_inputs_uri};"
                 " create an execution with inputs instead"
             ) from error
-        return await self.CreateExecution(again, call)
+        return again
 
     async def _target(self, spec: execution_pb2.ExecutionSpec, origin: _Origin) -> tuple[Row[Any], Row[Any]]:
         """The launch plan and the workflow to run; a task by itself gets some made around it."""
@@ -183,17 +202,20 @@ class Launches:
         return spec
 
     def _order(
-        self, key: RunKey, spec: execution_pb2.ExecutionSpec, origin: _Origin, closure: str, folder: str
+        self, key: RunKey, spec: execution_pb2.ExecutionSpec, origin: _Origin, workflow: Row[Any], folder: str
     ) -> RunSpec:
         defaults, limits = task_resources(origin.attributes, self._platform)
         return RunSpec(
             key=key,
-            closure_uri=closure,
+            closure_uri=workflow.remote_closure_identifier,
+            workflow=workflow.name,
+            recovers=_recovered(spec.metadata),
             inputs_uri=f"{folder}/inputs",
             output_root=f"{self._root}/metadata/propeller/{key.project}-{key.domain}-{key.name}",
-            raw_output_root=spec.raw_output_data_config.output_location_prefix or f"{self._root}/data",
+            raw_output_root=spec.raw_output_data_config.output_location_prefix or self.raw_output_root,
             namespace=spec.metadata.system_metadata.namespace,
             max_parallelism=spec.max_parallelism,
+            element_parallelism=self._platform.element_parallelism,
             interruptible=spec.interruptible.value if spec.HasField("interruptible") else None,
             overwrite_cache=spec.overwrite_cache,
             envs={pair.key: pair.value for pair in spec.envs.values},
@@ -203,6 +225,13 @@ class Launches:
             default_resources=defaults,
             resource_limits=limits,
         )
+
+
+def _recovered(metadata: execution_pb2.ExecutionMetadata) -> str:
+    """The key of the execution that one of this metadata recovers."""
+    source = metadata.reference_execution
+    recovers = metadata.mode == Mode.RECOVERED
+    return str(RunKey(source.project, source.domain, source.name)) if recovers else ""
 
 
 def _name(given: str) -> str:

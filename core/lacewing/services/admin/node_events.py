@@ -179,7 +179,8 @@ def _apply(closure: Closure, event: Any, phase: str) -> None:
         closure.started_at.CopyFrom(event.occurred_at)
     if phase in TERMINAL:
         _apply_end(closure, event)
-    if event.deck_uri and (phase == "RUNNING" or phase in TERMINAL):
+    if phase in ("SUCCEEDED", "FAILED") or (event.deck_uri and (phase == "RUNNING" or phase in TERMINAL)):
+        # A deck that was promised and never made is no longer told of.
         closure.deck_uri = event.deck_uri
     target = event.WhichOneof("target_metadata")
     if target == "workflow_node_metadata":
@@ -204,6 +205,8 @@ def _apply_task(closure: Closure, told: event_pb2.TaskNodeMetadata) -> None:
     if told.HasField("catalog_key"):
         closure.task_node_metadata.cache_status = told.cache_status
         closure.task_node_metadata.catalog_key.CopyFrom(told.catalog_key)
+    if told.HasField("dynamic_workflow"):
+        closure.task_node_metadata.SetInParent()
     if told.HasField("dynamic_workflow") and told.dynamic_workflow.dynamic_job_spec_uri:
         closure.dynamic_job_spec_uri = told.dynamic_workflow.dynamic_job_spec_uri
 

@@ -2,11 +2,14 @@
 
 from typing import Any
 
+import structlog
 from flyteidl.admin import node_execution_pb2, task_execution_pb2
-from flyteidl.core import identifier_pb2
+from flyteidl.core import compiler_pb2, identifier_pb2
+from google.protobuf.message import DecodeError
 from sqlalchemy import Connection, Row, select
 
 from lacewing.adapters.sql import Database
+from lacewing.errors import LacewingError, NotFound
 from lacewing.ports import BlobStore
 from lacewing.services import db
 from lacewing.services.admin.data import fill_data
@@ -15,6 +18,10 @@ from lacewing.services.admin.listing import NODE_EXECUTIONS, TASK_EXECUTIONS, li
 from lacewing.services.admin.rows import execution_columns, find
 from lacewing.services.admin.words import missing
 from lacewing.services.rpc import Call
+
+log = structlog.get_logger(__name__)
+COMPILED = "dynamic_compiled.pb"
+"""Beside what a dynamic task wrote, its engine puts what it compiled of it: propeller.md, section 3.1."""
 
 
 class Views:
@@ -61,9 +68,25 @@ class Views:
         closure = node_execution_pb2.NodeExecutionClosure.FromString(row.closure)
         answer = node_execution_pb2.NodeExecutionGetDataResponse()
         await self._fill(answer, row, closure.output_uri, f"{request.id.node_id}")
+        grown = await grown_closure(self._blobs, closure.dynamic_job_spec_uri)
+        if grown is not None:
+            answer.dynamic_workflow.id.CopyFrom(grown.primary.template.id)
+            answer.dynamic_workflow.compiled_workflow.CopyFrom(grown)
+            answer.dynamic_workflow.dynamic_job_spec_uri = closure.dynamic_job_spec_uri
         if closure.deck_uri:
             answer.flyte_urls.deck = answer.flyte_urls.inputs[:-1] + "d"
         return answer
+
+    async def GetDynamicNodeWorkflow(
+        self, request: Any, call: Call
+    ) -> node_execution_pb2.DynamicNodeWorkflowResponse:
+        """The workflow that a dynamic task made."""
+        row = await self._database.read(lambda c: _node_row(c, request.id))
+        closure = node_execution_pb2.NodeExecutionClosure.FromString(row.closure)
+        grown = await grown_closure(self._blobs, closure.dynamic_job_spec_uri)
+        if grown is None:
+            raise NotFound(f"node execution {request.id.node_id} made no workflow, or it is gone")
+        return node_execution_pb2.DynamicNodeWorkflowResponse(compiled_workflow=grown)
 
     async def ListTaskExecutions(self, request: Any, call: Call) -> task_execution_pb2.TaskExecutionList:
         """A node's attempts, a page at a time."""
@@ -106,6 +129,18 @@ class Views:
         await fill_data(self._blobs, answer, row.input_uri, output_uri)
         base = f"flyte://v1/{row.execution_project}/{row.execution_domain}/{row.execution_name}/{place}"
         answer.flyte_urls.inputs, answer.flyte_urls.outputs = f"{base}/i", f"{base}/o"
+
+
+async def grown_closure(blobs: BlobStore, spec_uri: str) -> compiler_pb2.CompiledWorkflowClosure | None:
+    """The workflow that a dynamic task made, which its engine put beside the task's own file of nodes."""
+    if not spec_uri:
+        return None
+    uri = f"{spec_uri.rpartition('/')[0]}/{COMPILED}"
+    try:
+        return compiler_pb2.CompiledWorkflowClosure.FromString(await blobs.read(uri))
+    except (DecodeError, FileNotFoundError, LacewingError) as error:
+        log.warning("a dynamic workflow cannot be read", uri=uri, reason=str(error))
+        return None
 
 
 def _node_row(connection: Connection, identifier: identifier_pb2.NodeExecutionIdentifier) -> Row[Any]:
