@@ -151,7 +151,10 @@ def _cluster(home: Path, settings: DemoSettings, base: str, store: Store) -> Loc
         keep_count=settings.keep_attempts,
         log_bytes=int(settings.log_megabytes * 2**20),
         log_uri=lambda pod: base + _log_path(pod),
-        environment=task_environment(store.root, settings.store_settings, os.environ),
+        environment={
+            **task_environment(store.root, settings.store_settings, os.environ),
+            **_own_address(settings),
+        },
         modules=warm_modules(store.root),
         blobs=store.blobs,
     )
@@ -163,6 +166,11 @@ def _cpus() -> int:
 
 def _memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _own_address(settings: DemoSettings) -> dict[str, str]:
+    """How a task reaches this server, as flytekit reads it: eager workflows start executions of their own."""
+    return {"FLYTE_PLATFORM_URL": f"dns:///{settings.address}", "FLYTE_PLATFORM_INSECURE": "true"}
 
 
 @contextlib.asynccontextmanager
