@@ -19,6 +19,7 @@ from flytekit import (
     workflow,
 )
 from flytekit.core.array_node import array_node
+from flytekit.core.task import Echo
 from flytekit.types.error.error import FlyteError
 from lacewing.model.events import RunEvent, TaskEvent
 from lacewing.model.phases import NodePhase, RunPhase, TaskPhase
@@ -63,6 +64,14 @@ def clean(a: int, err: typing.Optional[FlyteError] = None) -> None:  # noqa: UP0
 @workflow
 def chain(a: int) -> int:
     return inc(a=inc(a=a))
+
+
+same = Echo(name="same", inputs={"a": int})
+
+
+@workflow
+def echoing(a: int) -> int:
+    return inc(a=same(a=a))
 
 
 @workflow

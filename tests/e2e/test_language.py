@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from flyteidl.admin import execution_pb2
 from flyteidl.core import execution_pb2 as core_pb2
+from flytekit import task
+from flytekit.remote import FlyteRemote
 from machine import WORKFLOWS, Machine
 
 PAGE = Path(__file__).parents[2] / "docs" / "compatibility.md"
@@ -21,12 +23,19 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "map_in_dynamic": ({"n": 3}, {"o0": 36}),
     "map_of_plans": ({"n": 3}, {"o0": 6}),
     "recursion": ({"n": 2}, {"o0": 1}),
+    "echoed": ({"a": 1}, {"o0": 2}),
     "overridden": ({"a": 1}, {"o0": 2}),
     "imperative": ({"a": 1}, {"out": 2}),
 }
 """Workflows that succeed, with their inputs and outputs."""
 OTHERS = {"calls", "recovered", "cleaned"}
 """Workflows with a test of their own."""
+
+
+@task
+def double(a: int) -> int:
+    """A task of no module that the demo knows."""
+    return 2 * a
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +62,18 @@ def test_a_feature_works_and_can_be_read_back(demo: Machine, name: str):
 
 
 def test_an_eager_workflow_starts_executions_of_its_own(demo: Machine):
-    task = demo.remote.fetch_task(name="language.calls", version="v1")
-    done = demo.finished(demo.remote.execute(task, inputs={"a": 1}).id.name)
+    entity = demo.remote.fetch_task(name="language.calls", version="v1")
+    done = demo.finished(demo.remote.execute(entity, inputs={"a": 1}).id.name)
     assert done.error is None, done.error
     assert done.outputs["o0"] == 3
+
+
+def test_a_function_that_was_pickled_runs(demo: Machine):
+    place = {"default_project": "flytesnacks", "default_domain": "development"}
+    notebook = FlyteRemote(demo.remote.config, **place, interactive_mode_enabled=True)
+    done = demo.finished(notebook.execute(double, inputs={"a": 2}).id.name)
+    assert done.error is None, done.error
+    assert done.outputs["o0"] == 4
 
 
 def test_a_failure_node_runs_and_the_run_fails_with_the_first_error(demo: Machine):

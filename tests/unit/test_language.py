@@ -17,6 +17,7 @@ from language import (
     cleaned,
     cleaned_inside,
     closure_of,
+    echoing,
     gated,
     growing,
     growing_twice,
@@ -277,6 +278,15 @@ async def test_a_look_at_an_unchanged_run_does_not_load_it():
     await world.store.request_abort(KEY, "enough")
     await loop.reconcile(KEY, {"+", EVERYTHING})
     assert world.run.phase is RunPhase.ABORTED
+
+
+async def test_an_echo_needs_nobody():
+    world = world_of(echoing)
+    assert (await world.play()).phase is RunPhase.SUCCEEDED
+    keep_promises(world)
+    assert world.backend.launches == [("n1", 0)]
+    outputs = literals_pb2.LiteralMap.FromString(world.blobs.blobs["/out/n0/data/0/outputs.pb"])
+    assert outputs == literals(o0=5)
 
 
 async def test_the_failure_node_is_given_the_error():

@@ -467,7 +467,11 @@ def _fast(argv, request):
     code = request.get("code") or distribution
     if not code.startswith("/"):
         return argv
-    shutil.copytree(_unpacked(code, request["cache"]), request["cwd"], dirs_exist_ok=True)
+    if code.endswith(".tar.gz"):
+        shutil.copytree(_unpacked(code, request["cache"]), request["cwd"], dirs_exist_ok=True)
+    else:
+        # A function that was pickled, as in a notebook: flytekit looks for it under this name.
+        shutil.copy(code, os.path.join(request["cwd"], os.path.basename(distribution)))
     command = []
     for argument in inner:
         if argument == "--resolver":

@@ -12,7 +12,7 @@ import structlog
 from flyteidl.core import literals_pb2
 
 from lacewing.backends.remote import RemoteBackend
-from lacewing.engine import arrays, layout
+from lacewing.engine import arrays, echo, layout
 from lacewing.engine.caching import Caching
 from lacewing.engine.conditions import choose
 from lacewing.engine.contexts import task_context
@@ -150,6 +150,8 @@ class Effects:
             past = scene.state(node).past
             handle = await self.outside.launch(scene.spec, node, attempt, inputs, element, past)
             return Launched(node.id, attempt, handle, element, look=True)
+        if node.task.type == echo.TASK_TYPE:
+            return await self._echo(scene, node, attempt, inputs, element)
         backend = self.registry.backend(node.task.type)
         remote = isinstance(backend, RemoteBackend)
         if remote and element >= 0:
@@ -173,6 +175,17 @@ class Effects:
             await self.files.write_template(context.template_uri, context.template)
         handle = await backend.launch(self.cluster, context)
         return Launched(node.id, attempt, {"plugin": backend.name, **handle}, element, look=remote)
+
+    async def _echo(
+        self, scene: Scene, node: Node, attempt: int, inputs: literals_pb2.LiteralMap, element: int
+    ) -> Stimulus:
+        assert node.task is not None
+        prefix = layout.output_prefix(scene.spec, node, attempt)
+        if element >= 0:
+            inputs = arrays.element_inputs(node, inputs, element)
+            prefix = layout.element_prefix(scene.spec, node, element, attempt)
+        await self.files.write(f"{prefix}/outputs.pb", echo.echoed(node.task, inputs))
+        return Observed(node.id, attempt, Observation.succeeded(), element=element)
 
     async def _left_deck(self, scene: Scene, node: Node, attempt: int) -> bool:
         assert node.task is not None

@@ -20,6 +20,7 @@ from flytekit import (
     workflow,
 )
 from flytekit.core.array_node import array_node
+from flytekit.core.task import Echo
 from flytekit.core.workflow import ImperativeWorkflow
 from flytekit.extras.tasks.shell import OutputLocation, ShellTask
 from flytekit.types.directory import FlyteDirectory
@@ -218,6 +219,14 @@ def clean(a: int, err: typing.Optional[FlyteError] = None) -> None:  # noqa: UP0
 @workflow(on_failure=clean)
 def cleaned(a: int) -> int:
     return boom(a=a)
+
+
+same_number = Echo(name="language.same_number", inputs={"a": int})
+
+
+@workflow
+def echoed(a: int) -> int:
+    return inc(a=same_number(a=a))
 
 
 @workflow
