@@ -48,21 +48,21 @@ class Demo:
         command = [BIN / "lacewing", "demo", *arguments]
         subprocess.run(command, env=self.environment, check=True, stdout=subprocess.DEVNULL)
 
-    def register(self) -> None:
+    def register(self, file: str = "trivial.py") -> None:
         """Register the workflows, fast, as users do."""
         config = self.home / "bench.yaml"
         config.write_text(f"admin:\n  endpoint: dns:///127.0.0.1:{self.port}\n  insecure: true\n")
-        command = [BIN / "pyflyte", "--config", config, "register", "--version", "1", "trivial.py"]
+        command = [BIN / "pyflyte", "--config", config, "register", "--version", "1", file]
         subprocess.run(command, cwd=HERE / "workflows", env=self.environment, check=True, capture_output=True)
         channel = grpc.insecure_channel(f"127.0.0.1:{self.port}")
         self.admin = admin_pb2_grpc.AdminServiceStub(channel)
 
-    def start(self, workflow: str) -> Any:
+    def start(self, workflow: str, module: str = "trivial") -> Any:
         """Start an execution."""
         request = execution_pb2.ExecutionCreateRequest(project="flytesnacks", domain="development")
         plan = request.spec.launch_plan
         plan.resource_type, plan.project, plan.domain = 3, "flytesnacks", "development"
-        plan.name, plan.version = f"trivial.{workflow}", "1"
+        plan.name, plan.version = f"{module}.{workflow}", "1"
         return self.admin.CreateExecution(request).id
 
     def wait(self, identifier: Any) -> None:
