@@ -467,18 +467,14 @@ def _fast(argv, request):
     code = request.get("code") or distribution
     if not code.startswith("/"):
         return argv
-    if code.endswith(".tar.gz"):
-        shutil.copytree(_unpacked(code, request["cache"]), request["cwd"], dirs_exist_ok=True)
-    else:
-        # A function that was pickled, as in a notebook: flytekit looks for it under this name.
+    if not code.endswith(".tar.gz"):  # a notebook's pickled function, which flytekit finds by this name
         shutil.copy(code, os.path.join(request["cwd"], os.path.basename(distribution)))
-    command = []
-    for argument in inner:
-        if argument == "--resolver":
-            command += ["--dynamic-addl-distro", distribution, "--dynamic-dest-dir", request["cwd"]]
-        command.append(argument)
+    else:
+        shutil.copytree(_unpacked(code, request["cache"]), request["cwd"], dirs_exist_ok=True)
+    more = ["--dynamic-addl-distro", distribution, "--dynamic-dest-dir", request["cwd"]]
+    at = inner.index("--resolver") if "--resolver" in inner else 0
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [request["cwd"], os.environ.get("PYTHONPATH")]))
-    return command
+    return [*inner[:at], *(more if at else ()), *inner[at:]]
 
 
 def _unpacked(distribution, cache):

@@ -93,13 +93,8 @@ async def demo(home: Path, settings: DemoSettings) -> AsyncIterator[None]:
     signing = store.signing or LocalSigning(signer)
     news = News()
     holding = Holding(news, settings.hold_seconds)
-    machine = Platform(
-        # More elements of a map than the machine can run at once would only wait, and be kept track of.
-        element_parallelism=max(_LEAST_ELEMENTS, 4 * settings.slots),
-        resource_limits={"cpu": str(_cpus()), "memory": f"{_memory() >> 20}Mi"},
-    )
     admin = Admin(
-        database, blobs, runs, root, signing, platform=machine, news=news, holding=holding,
+        database, blobs, runs, root, signing, platform=_platform(settings), news=news, holding=holding,
         wake=lambda run, *hints: loop.wake(run, *hints),
     )  # fmt: skip
     files = RunFiles(blobs)
@@ -166,6 +161,14 @@ def _cpus() -> int:
 
 def _memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _platform(settings: DemoSettings) -> Platform:
+    """More elements of a map than the machine can run at once would only wait, and be kept track of."""
+    return Platform(
+        element_parallelism=max(_LEAST_ELEMENTS, 4 * settings.slots),
+        resource_limits={"cpu": str(_cpus()), "memory": f"{_memory() >> 20}Mi"},
+    )
 
 
 def _own_address(settings: DemoSettings) -> dict[str, str]:
