@@ -31,6 +31,8 @@ _WORDS = [
     (re.compile("^task submitted to K8s$"), "task submitted"),
     # The reference's store wants credentials of a task; a folder does not.
     (re.compile(r"FLYTE_AWS_\w+,"), ""),
+    # Ours tells tasks where the server is, which eager workflows ask.
+    (re.compile(r",FLYTE_PLATFORM_\w+"), ""),
     (re.compile(r"^STORE/(uploads/)?(\w+/\w+)/[A-Z2-7]+=*/fast\w+"), r"STORE/\2/DIGEST/CODE"),
 ]
 
@@ -82,6 +84,8 @@ def normal(value: Any, names: dict[str, str], key: str = "") -> Any:
     if found.get("phase") == "ABORTED" and "task_type" in found:
         # Whether it had begun to run when the abort came is a matter of moments.
         found = {name: one for name, one in found.items() if name not in ("started_at", "duration")}
+    if key == "external_resources":
+        found.pop("logs", None)
     if key == "closure":
         # The reference had not been told of a place for logs.
         found.pop("logs", None)

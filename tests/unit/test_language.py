@@ -9,6 +9,7 @@ from lacewing.engine.loop import EVERYTHING
 from lacewing.model.events import NodeEvent, TaskEvent
 from lacewing.model.phases import ErrorKind, NodePhase, RunPhase
 from lacewing.model.run import RunError
+from lacewing.model.task import Link
 from lacewing.ports import ChildEnd
 from lacewing.testing import Plan, make_workflow
 from language import (
@@ -298,6 +299,21 @@ async def test_the_failure_node_is_given_the_error():
     assert error.type.structure.tag == "FlyteError"
     assert error.value.scalar.error.message == "as planned"
     assert error.value.scalar.error.failed_node_id == "fn0"
+
+
+async def test_each_element_of_a_map_has_its_links():
+    world = world_of(mapping)
+    observe = world.backend.observe
+
+    async def linked(cluster: Any, attempt: Any, handle: Any) -> Any:
+        seen = await observe(cluster, attempt, handle)
+        return replace(seen, links=(Link("Logs", f"http://{attempt.name}"),))
+
+    world.backend.observe = linked  # type: ignore[method-assign]
+    await world.play()
+    told = [one for one in world.events.events if isinstance(one, TaskEvent) and one.node_id == "n1"]
+    links = {one.index: one.links for event in told for one in event.elements if one.links}
+    assert links == {at: (Link("Logs", f"http://run1-n1-0-n{at}-0"),) for at in range(3)}
 
 
 async def test_a_map_of_nothing_succeeds_with_nothing():

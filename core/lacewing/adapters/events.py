@@ -124,13 +124,16 @@ def _task(event: TaskEvent) -> Message:
     _at(message.reported_at, event.reported_at or event.at)
     message.metadata.generated_name = event.generated_name
     for one in event.elements:
-        message.metadata.external_resources.add(
+        # Names tell the element, since Flyte's console shows the links of all in one list.
+        resource = message.metadata.external_resources.add(
             external_id=one.name,
             index=one.index,
             retry_attempt=one.attempt,
             phase=execution_pb2.TaskExecution.Phase.Value(_TASK.get(one.phase, one.phase.name)),
             cache_status=int(one.cache),
         )
+        for link in one.links:
+            resource.logs.add(uri=link.uri, name=f"{link.name}-{one.index}")
     message.metadata.plugin_identifier = event.plugin
     if event.interruptible:
         message.metadata.instance_class = event_pb2.TaskExecutionMetadata.INTERRUPTIBLE

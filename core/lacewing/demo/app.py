@@ -38,7 +38,7 @@ from lacewing.demo.environment import ImageMap
 from lacewing.demo.settings import DemoSettings
 from lacewing.demo.splice import serve_spliced
 from lacewing.demo.web import engine_readings, web_app
-from lacewing.engine.contexts import EXECUTION_LABEL, NODE_LABEL, owner
+from lacewing.engine.contexts import ELEMENT_LABEL, EXECUTION_LABEL, NODE_LABEL, owner
 from lacewing.engine.effects import Effects
 from lacewing.engine.files import RunFiles
 from lacewing.engine.loop import GC_THRESHOLDS, Loop
@@ -244,7 +244,8 @@ def _log_path(pod: Manifest) -> str:
     node = identifier_pb2.NodeExecutionIdentifier(node_id=labels[NODE_LABEL])
     run = node.execution_id
     run.project, run.domain, run.name = labels["project"], labels["domain"], labels[EXECUTION_LABEL]
-    return log_path(node, int(environment(pod).get("FLYTE_ATTEMPT_NUMBER", "0")))
+    attempt = int(environment(pod).get("FLYTE_ATTEMPT_NUMBER", "0"))
+    return log_path(node, attempt, int(labels.get(ELEMENT_LABEL, "-1")))
 
 
 def _secret(home: Path) -> bytes:

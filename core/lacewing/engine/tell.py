@@ -13,6 +13,7 @@ from lacewing.model.graph import Node, NodeKind
 from lacewing.model.ids import generated_name
 from lacewing.model.phases import TaskPhase
 from lacewing.model.run import NodeRun
+from lacewing.model.task import Link
 
 
 def tell_task(change: Change, node: Node, state: NodeRun, **more: Any) -> None:
@@ -47,13 +48,18 @@ def tell_array(change: Change, node: Node, state: NodeRun, indices: Iterable[int
     array = state.array
     prefix = generated_name(change.key.name, node.id, 0)
     elements = []
+    links: dict[int, tuple[Link, ...]] = {}
+    for at, name, uri in array.links:
+        links[at] = (*links.get(at, ()), Link(name, uri))
     for at in indices:
         one = array.element(at)
         phase = _ENDED.get(array.phases[at], one.task_phase)
         cache = _CACHED.get(
             array.phases[at], CacheStatus.DISABLED if node.cache is None else CacheStatus.MISS
         )
-        elements.append(ElementState(at, f"{prefix}-n{at}-{one.attempt}", one.attempt, phase, cache))
+        elements.append(
+            ElementState(at, f"{prefix}-n{at}-{one.attempt}", one.attempt, phase, cache, links.get(at, ()))
+        )
     identifier = node.task.id if node.task is not None else node.launch_plan
     change.tell(
         TaskEvent(

@@ -57,6 +57,8 @@ class ArrayRun(NamedTuple):
     """What the first few failed elements said."""
     untold: tuple[int, ...] = ()
     """The elements that changed since the last event."""
+    links: tuple[tuple[int, str, str], ...] = ()
+    """What their links are: element, name, address."""
 
     @property
     def size(self) -> int:

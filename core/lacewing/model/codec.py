@@ -83,6 +83,7 @@ def array_from_json(data: dict[str, Any]) -> ArrayRun:
         for at, (attempt, system, handle, began, phase, *failures) in data["elements"].items()
     }
     lists = {"errors": tuple(data["errors"]), "untold": tuple(data["untold"])}
+    lists["links"] = tuple((at, name, uri) for at, name, uri in data.get("links", ()))
     return ArrayRun(**data | lists | {"elements": immutables.Map(elements)})
 
 

@@ -33,6 +33,7 @@ class ElementState:
     attempt: int
     phase: TaskPhase
     cache: CacheStatus = CacheStatus.DISABLED
+    links: tuple[Link, ...] = ()
 
 
 class RunEvent(NamedTuple):

@@ -127,6 +127,10 @@ def wanted(node: Node, size: int) -> int:
 def _observed(change: Change, node: Node, array: ArrayRun, stimulus: Observed) -> None:
     seen, at = stimulus.observation, stimulus.element
     one = array.element(at)
+    if seen.links and one.task_phase < TaskPhase.RUNNING <= seen.phase:
+        links = tuple((at, link.name, link.uri) for link in seen.links)
+        array = array._replace(links=array.links + links)
+        change.put(node, change.state(node.id)._replace(array=array))
     if seen.phase is TaskPhase.SUCCEEDED and node.cache is not None:
         change.ask(Keep(node.id, one.attempt, at))
     elif seen.phase is TaskPhase.SUCCEEDED:
@@ -267,7 +271,7 @@ def _tell_some(change: Change, node: Node, array: ArrayRun) -> None:
     version = state.phase_version + (state.task_phase is TaskPhase.RUNNING)
     told = array.untold
     state = state._replace(
-        array=array._replace(untold=()), task_phase=TaskPhase.RUNNING, phase_version=version
+        array=array._replace(untold=(), links=()), task_phase=TaskPhase.RUNNING, phase_version=version
     )
     change.put(node, state)
-    tell_array(change, node, state, sorted(set(told)))
+    tell_array(change, node, state._replace(array=array), sorted(set(told)))

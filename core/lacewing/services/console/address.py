@@ -22,9 +22,10 @@ def node_path(identifier: identifier_pb2.NodeExecutionIdentifier) -> str:
     return f"{execution_path(identifier.execution_id)}/nodes/{_part(identifier.node_id)}"
 
 
-def log_path(identifier: identifier_pb2.NodeExecutionIdentifier, attempt: int) -> str:
-    """The log of one attempt of a node, as plain text."""
-    return f"{node_path(identifier)}/attempts/{attempt}/log"
+def log_path(identifier: identifier_pb2.NodeExecutionIdentifier, attempt: int, element: int = -1) -> str:
+    """The log of one attempt of a node, or of an array's element, as plain text."""
+    path = f"{node_path(identifier)}/attempts/{attempt}/log"
+    return path if element < 0 else f"{path}?element={element}"
 
 
 def _part(text: str) -> str:

@@ -18,7 +18,7 @@ from flyteidl.core import identifier_pb2
 from lacewing.errors import InvalidArgument, NotFound, RequestError
 from lacewing.services.console.address import ROOT, execution_path, executions_path
 from lacewing.services.console.literal import size_text
-from lacewing.services.console.log import TYPE, log_response, log_tail
+from lacewing.services.console.log import TYPE, log_response, log_tail, pod_name
 from lacewing.services.console.page import RUN_PHASES, Phase, node_page, run_of, run_page
 from lacewing.services.console.reader import MOST_NODES, Logs, Reader
 from lacewing.services.gateway import STATUS
@@ -160,11 +160,11 @@ class Console:
         identifier = _identifier(project, domain, name)
         execution, _ = await self._reader.execution(identifier)
         namespace = execution.spec.metadata.system_metadata.namespace
+        element, header = request.query_params.get("element", ""), request.headers.get("range", "")
         for one in await self._reader.attempts(_node_identifier(identifier, node_id)):
-            if str(one.id.retry_attempt) == attempt:
-                pod, header = one.closure.metadata.generated_name, request.headers.get("range", "")
-                if answer := await log_response(self._logs, namespace, pod, header):
-                    return answer
+            pod = pod_name(one, attempt, element)
+            if pod and (answer := await log_response(self._logs, namespace, pod, header)):
+                return answer
         return Response(
             f"There is no log of attempt {attempt} of node {node_id} of {name}.\n", 404, None, TYPE
         )

@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator
 
 from fastapi import Response
 from fastapi.responses import StreamingResponse
+from flyteidl.admin.task_execution_pb2 import TaskExecution
 
+from lacewing.model.ids import generated_name, node_uid
 from lacewing.services.console.reader import Logs
 
 _CHUNK = 1 << 18
@@ -28,6 +30,18 @@ def byte_range(header: str, size: int) -> tuple[int, int] | None:
     if start >= stop:
         raise ValueError(f"the log has {size} bytes, and none of {header}")
     return start, stop
+
+
+def pod_name(task: TaskExecution, attempt: str, element: str = "") -> str:
+    """The pod that ran an attempt, of an array one of its elements; empty if there was none."""
+    if not element:
+        return str(task.closure.metadata.generated_name) if str(task.id.retry_attempt) == attempt else ""
+    node = task.id.node_execution_id
+    for one in task.closure.metadata.external_resources:
+        if (str(one.index), str(one.retry_attempt)) == (element, attempt):
+            uid = node_uid(node.node_id, 0, f"n{one.index}")
+            return generated_name(node.execution_id.name, uid, one.retry_attempt)
+    return ""
 
 
 async def log_response(logs: Logs, namespace: str, name: str, header: str) -> Response | None:
