@@ -316,6 +316,26 @@ async def test_each_element_of_a_map_has_its_links():
     assert links == {at: (Link("Logs", f"http://run1-n1-0-n{at}-0"),) for at in range(3)}
 
 
+@pytest.mark.parametrize("entity", [mapping, mapping_plans])
+async def test_a_map_goes_over_a_list_that_was_put_into_a_file_of_its_own(entity: Any):
+    world = world_of(entity)
+    away, write = literals(), world.backend._write
+    away.literals["o0"].offloaded_metadata.uri = "/raw/list"
+    world.blobs.blobs["/raw/list"] = literal([1, 2, 3, 4]).SerializeToString()
+
+    async def offloading(attempt: Any) -> None:
+        await write(attempt)
+        if attempt.node_id == "n0":
+            world.blobs.blobs[f"{attempt.output_prefix}/outputs.pb"] = away.SerializeToString()
+
+    world.backend._write = offloading  # type: ignore[method-assign]
+    assert (await world.play()).phase is RunPhase.SUCCEEDED
+    outputs = literals_pb2.LiteralMap.FromString(world.blobs.blobs["/out/n1/data/0/outputs.pb"])
+    assert len(outputs.literals["o0"].collection.literals) == 4
+    kept = literals_pb2.LiteralMap.FromString(world.blobs.blobs["/out/n1/data/inputs.pb"])
+    assert kept.literals["a"].HasField("offloaded_metadata")
+
+
 async def test_a_map_of_nothing_succeeds_with_nothing():
     world = World(closure_of(mapping_list), inputs={"xs": []})
     assert (await world.play()).phase is RunPhase.SUCCEEDED

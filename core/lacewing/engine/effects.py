@@ -142,9 +142,12 @@ class Effects:
         looked_up = node.cache is not None and node.kind is NodeKind.TASK
         if element >= 0 or looked_up:
             inputs = await self.files.read(layout.input_uri(scene.spec, node))
+            if node.task is None:
+                inputs = await self.inputs.loaded(inputs, inputs.literals)
         else:
             inputs = await self.inputs.resolve(scene.graph, scene.spec, scene.run, node)
             if node.kind is NodeKind.ARRAY:
+                inputs = await self.inputs.loaded(inputs, inputs.literals)
                 return Sized(node.id, arrays.size(node, inputs))
         if node.task is None:
             past = scene.state(node).past

@@ -42,6 +42,13 @@ class RunFiles:
         self._remember(uri, literals, len(data))
         return literals
 
+    async def read_literal(self, uri: str) -> literals_pb2.Literal:
+        """The literal that was put into a file of its own. A missing or broken one is a TaskError."""
+        try:
+            return literals_pb2.Literal.FromString(await self._blobs.read(uri))
+        except (FileNotFoundError, DecodeError):
+            raise TaskError(f"{uri} is no Literal, or is gone", code="BindingResolutionFailure") from None
+
     async def write(self, uri: str, literals: literals_pb2.LiteralMap) -> None:
         """Store the literal map."""
         data = literals.SerializeToString(deterministic=True)

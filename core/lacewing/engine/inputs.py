@@ -1,5 +1,6 @@
 """What a node reads: its bindings over the outputs of the nodes before it, stored where it looks for them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from flyteidl.core import literals_pb2, types_pb2
@@ -23,17 +24,33 @@ class NodeInputs:
     async def resolve(self, graph: Graph, spec: RunSpec, run: Run, node: Node) -> literals_pb2.LiteralMap:
         """The node's inputs. Raises TaskError for a binding that cannot be resolved."""
         ids = graph.scope_of(node).ids
-        outputs = {}
+        outputs, walked = {}, bindings.walked(node.message.inputs)
         for name in promised(node.message.inputs):
             other = graph.nodes[ids[name or START_NODE]]
             attempt = run.nodes[other.id].attempt if other.id in run.nodes else 0
             literals = await self.files.read(layout.output_uri(spec, other, attempt))
-            outputs[name or START_NODE] = _aliased(other, literals)
+            found = _aliased(other, literals)
+            outputs[name or START_NODE] = await self.loaded(found, walked.get(name, set()))
         inputs = bindings.resolve(node.message.inputs, outputs)
         if graph.scope_of(node).failure == node.index and ERROR_INPUT in inputs.literals:
             inputs.literals[ERROR_INPUT].CopyFrom(_error_literal(node, scope_error(graph, run, node)))
         await self.files.write(layout.input_uri(spec, node), inputs)
         return inputs
+
+    async def loaded(
+        self, literals: literals_pb2.LiteralMap, names: Iterable[str]
+    ) -> literals_pb2.LiteralMap:
+        """The literals, with those of these names read in that are kept in files of their own."""
+        known = literals.literals
+        away = [one for one in names if one in known and known[one].HasField("offloaded_metadata")]
+        if not away:
+            return literals
+        whole = literals_pb2.LiteralMap()
+        whole.CopyFrom(literals)
+        for name in away:
+            found = await self.files.read_literal(literals.literals[name].offloaded_metadata.uri)
+            whole.literals[name].CopyFrom(found)
+        return whole
 
 
 def scope_error(graph: Graph, run: Run, node: Node) -> RunError | None:
