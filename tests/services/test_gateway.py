@@ -201,7 +201,6 @@ async def test_only_exact_json_minds_unknown_fields(served: Any):
 async def test_what_cannot_be_asked_says_why(served: Any):
     urls = [
         ("/api/v1/tasks", 501, "Method Not Allowed"),
-        ("/api/v1/node_executions/p/d/n/n0/dynamic_workflow", 501, "unknown method GetDynamicNodeWorkflow"),
         ("/me", 501, "unknown service flyteidl.service.IdentityService"),
         ("/api/v1/tasks/p/d?limit=1&limit=2", 400, 'parsing field "limit": it takes one value, not 2'),
         ("/api/v1/tasks/p/d?sort_by=name", 400, 'parsing field "sort_by": it is a message'),
