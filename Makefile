@@ -27,11 +27,11 @@ demo: setup
 	$(VENV)/bin/lacewing demo run examples/first_workflow.py greet --name World
 
 test: setup
-	$(VENV)/bin/python -m pytest -m "not browser" $(TESTS)
+	$(VENV)/bin/python -m pytest -m "not browser and not s3" $(TESTS)
 
-# What needs more than Python: Chromium and its driver.
+# What needs more than Python: Chromium and its driver, an S3 server that is built with Go on first use.
 e2e: setup
-	$(VENV)/bin/python -m pytest -m browser tests
+	$(VENV)/bin/python -m pytest -m "browser or s3" tests
 
 coverage: setup
 	$(VENV)/bin/python -m pytest -m "not browser" --cov --cov-report=term:skip-covered $(TESTS)
