@@ -29,7 +29,8 @@ def outputs_file(machine, execution: str, node: str) -> Path:
 @pytest.mark.parametrize("damage", ["gone", "broken"])
 def test_an_output_lost_between_two_nodes_fails_the_run_and_names_the_file(registered, tmp_path, damage):
     machine, until = registered, tmp_path / "go"
-    name = machine.execute("fault.between", size=200_000, until=str(until))
+    # Larger than what the engine keeps in memory.
+    name = machine.execute("fault.between", size=3_000_000, until=str(until))
     file = outputs_file(machine, name, "n0")
     execution = machine.remote.fetch_execution(name=name)
 
