@@ -3,7 +3,7 @@
 Rules: propeller.md, section 3.3. Whatever cannot be resolved is a TaskError that names the place.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgpack
@@ -23,22 +23,6 @@ def resolve(bindings: Sequence[literals_pb2.Binding], outputs: Outputs) -> liter
     for binding in bindings:
         resolved.literals[binding.var].CopyFrom(_literal(binding.binding, outputs, binding.var))
     return resolved
-
-
-def walked(bindings: Iterable[literals_pb2.Binding]) -> dict[str, set[str]]:
-    """The outputs of which only a part is read, by the template id of their node."""
-    found: dict[str, set[str]] = {}
-    waiting = [one.binding for one in bindings]
-    while waiting:
-        data = waiting.pop()
-        kind = data.WhichOneof("value")
-        if kind == "collection":
-            waiting.extend(data.collection.bindings)
-        elif kind == "map":
-            waiting.extend(data.map.bindings.values())
-        elif kind == "promise" and (data.promise.attr_path or data.promise.var.startswith("[")):
-            found.setdefault(data.promise.node_id, set()).add(data.promise.var.rpartition("].")[2])
-    return found
 
 
 def _literal(data: literals_pb2.BindingData, outputs: Outputs, where: str) -> literals_pb2.Literal:

@@ -316,8 +316,7 @@ class Effects:
             return Observed(node.id, attempt, seen, dynamic=True, deck=deck)
         if seen.outputs is not None:
             await self.files.write(f"{context.output_prefix}/outputs.pb", seen.outputs)
-        names = sorted(node.task.interface.outputs.variables)
-        judged, error = await self.files.judge(context.output_prefix, names, seen)
+        judged, error = await self.files.judge(context.output_prefix, node.outputs, seen)
         if judged is not seen:
             judged = replace(judged, links=seen.links, started_at=seen.started_at)
         return Observed(node.id, attempt, judged, error, element=element, deck=deck)

@@ -1,6 +1,7 @@
 """A run's files as messages, with a small cache: an output is read once for all that consume it."""
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
 from flyteidl.core import compiler_pb2, dynamic_job_pb2, errors_pb2, literals_pb2, tasks_pb2
 from google.protobuf.message import DecodeError
@@ -114,7 +115,7 @@ class RunFiles:
         await self._blobs.write(uri, template.SerializeToString(deterministic=True))
 
     async def judge(
-        self, prefix: str, outputs: list[str], seen: Observation
+        self, prefix: str, outputs: Sequence[str], seen: Observation
     ) -> tuple[Observation, RunError | None]:
         """What a success amounts to, by what its attempt wrote under `prefix`: propeller.md, section 3.6."""
         document = await self._error(f"{prefix}/error.pb")
@@ -132,7 +133,7 @@ class RunFiles:
         return await self._complete(f"{prefix}/outputs.pb", outputs, seen)
 
     async def _complete(
-        self, uri: str, outputs: list[str], seen: Observation
+        self, uri: str, outputs: Sequence[str], seen: Observation
     ) -> tuple[Observation, RunError | None]:
         try:
             literals = await self.read(uri)

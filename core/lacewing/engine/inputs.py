@@ -7,8 +7,7 @@ from flyteidl.core import literals_pb2, types_pb2
 
 from lacewing.engine import bindings, layout
 from lacewing.engine.files import RunFiles
-from lacewing.model.graph import Graph, Node, promised
-from lacewing.model.ids import START_NODE
+from lacewing.model.graph import Graph, Node
 from lacewing.model.run import Run, RunError, RunSpec
 
 ERROR_INPUT = "err"
@@ -24,13 +23,13 @@ class NodeInputs:
     async def resolve(self, graph: Graph, spec: RunSpec, run: Run, node: Node) -> literals_pb2.LiteralMap:
         """The node's inputs. Raises TaskError for a binding that cannot be resolved."""
         ids = graph.scope_of(node).ids
-        outputs, walked = {}, bindings.walked(node.message.inputs)
-        for name in promised(node.message.inputs):
-            other = graph.nodes[ids[name or START_NODE]]
+        outputs = {}
+        for name, parts in node.reads:
+            other = graph.nodes[ids[name]]
             attempt = run.nodes[other.id].attempt if other.id in run.nodes else 0
             literals = await self.files.read(layout.output_uri(spec, other, attempt))
             found = _aliased(other, literals)
-            outputs[name or START_NODE] = await self.loaded(found, walked.get(name, set()))
+            outputs[name] = await self.loaded(found, parts) if parts else found
         inputs = bindings.resolve(node.message.inputs, outputs)
         if graph.scope_of(node).failure == node.index and ERROR_INPUT in inputs.literals:
             inputs.literals[ERROR_INPUT].CopyFrom(_error_literal(node, scope_error(graph, run, node)))

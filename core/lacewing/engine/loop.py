@@ -161,11 +161,16 @@ class Loop:
             graph = _grown(graph, stimuli)
             step = advance(graph, spec, run, stimuli, self._clock.now())
             run = step.run
-            events += [done.event for done in step.instructions if isinstance(done, Emit)]
+            launches = []
+            for done in step.instructions:
+                if isinstance(done, Emit):
+                    events.append(done.event)
+                elif isinstance(done, Launch):
+                    launches.append(done)
             for timer in step.timers:
                 self._arm(run.key, timer)
-            self.launches += sum(isinstance(done, Launch) for done in step.instructions)
-            if events and _starts_children(graph, step.instructions):
+            self.launches += len(launches)
+            if launches and _starts_children(graph, launches):
                 # Admin takes a child only of a node that it knows.
                 await self._tell(events)
                 events = []

@@ -8,6 +8,7 @@ made. A dynamic task's scope is added when it is known, by `grow`, which answers
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from typing import TypeAlias
 
 from flyteidl.core import compiler_pb2, identifier_pb2, literals_pb2, tasks_pb2, workflow_pb2
 
@@ -17,6 +18,8 @@ from lacewing.model.closure import Key, arms, identifier_key
 from lacewing.model.ids import END_NODE, START_NODE, node_uid
 
 FAIL_LATE = workflow_pb2.WorkflowMetadata.OnFailurePolicy.FAIL_AFTER_EXECUTABLE_NODES_COMPLETE
+Reads: TypeAlias = tuple[tuple[str, tuple[str, ...]], ...]
+"""The nodes whose outputs a node reads, by template id, each with the outputs that it reads in part."""
 ROOT = 0
 """The run's own scope."""
 
@@ -57,6 +60,7 @@ class Node:
     message: workflow_pb2.Node
     place: str
     """Its folder under the run's output root."""
+    reads: Reads = ()
     scope: int = ROOT
     parent: int = -1
     """The node that holds it: a sub-workflow, a branch, a dynamic task; -1 at the top."""
@@ -65,6 +69,8 @@ class Node:
     """Some node above it is a dynamic task."""
     task: tasks_pb2.TaskTemplate | None = None
     """Of an array, the task of its elements."""
+    outputs: tuple[str, ...] = ()
+    """What the task's interface gives, sorted."""
     max_attempts: int = 1
     """The user's budget: retries plus one."""
     timeout_seconds: float = 0.0
@@ -241,8 +247,8 @@ class _Layout:
         folder = f"{parent.place}/{attempt}/{message.id}" if parent else f"{message.id}/data"
         node = Node(
             index=len(self.nodes), id=uid, spec_id=message.id, kind=kind, message=message, place=folder,
-            scope=scope, parent=parent.index if parent else -1, parent_attempt=attempt,
-            dynamic=parent.dynamic if parent else False,
+            reads=_reads(message.inputs), scope=scope, parent=parent.index if parent else -1,
+            parent_attempt=attempt, dynamic=parent.dynamic if parent else False,
         )  # fmt: skip
         if kind in (NodeKind.TASK, NodeKind.ARRAY, NodeKind.LAUNCH_PLAN, NodeKind.GATE):
             node = self._with_budget(node)
@@ -267,6 +273,7 @@ class _Layout:
         return replace(
             node,
             task=task,
+            outputs=tuple(sorted(task.interface.outputs.variables)) if task is not None else (),
             max_attempts=retries + 1,
             timeout_seconds=metadata.timeout.ToTimedelta().total_seconds(),
             interruptible=metadata.interruptible if metadata.WhichOneof("interruptible_value") else None,
@@ -297,20 +304,21 @@ class _Layout:
         )  # fmt: skip
 
 
-def promised(bindings: Iterable[literals_pb2.Binding]) -> set[str]:
-    """The template ids of the nodes that the bindings read; an empty one is the start node."""
-    found: set[str] = set()
+def _reads(bindings: Iterable[literals_pb2.Binding]) -> Reads:
+    found: dict[str, set[str]] = {}
     waiting: list[literals_pb2.BindingData] = [one.binding for one in bindings]
     while waiting:
         data = waiting.pop()
         kind = data.WhichOneof("value")
         if kind == "promise":
-            found.add(data.promise.node_id)
+            parts = found.setdefault(data.promise.node_id or START_NODE, set())
+            if data.promise.attr_path or data.promise.var.startswith("["):
+                parts.add(data.promise.var.rpartition("].")[2])
         elif kind == "collection":
             waiting.extend(data.collection.bindings)
         elif kind == "map":
             waiting.extend(data.map.bindings.values())
-    return found
+    return tuple((name, tuple(sorted(found[name]))) for name in sorted(found))
 
 
 def _kind(message: workflow_pb2.Node) -> NodeKind:

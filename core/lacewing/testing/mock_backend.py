@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from flyteidl.core import literals_pb2
 
@@ -78,15 +79,26 @@ class MockBackend:
         self.aborted.append((_place(task), task.attempt))
 
     async def _write(self, task: TaskContext) -> None:
-        outputs = literals_pb2.LiteralMap()
-        for name, variable in sorted(task.template.interface.outputs.variables.items()):
-            one = literals_pb2.Literal()
-            one.scalar.primitive.integer = 1
-            if variable.type.HasField("collection_type") and ELEMENT not in task.labels:
-                outputs.literals[name].collection.literals.extend([one] * 3)
-            else:
-                outputs.literals[name].CopyFrom(one)
-        await self._blobs.write(f"{task.output_prefix}/outputs.pb", outputs.SerializeToString())
+        whole = ELEMENT not in task.labels
+        names = tuple(
+            (name, whole and variable.type.HasField("collection_type"))
+            for name, variable in sorted(task.template.interface.outputs.variables.items())
+        )
+        await self._blobs.write(f"{task.output_prefix}/outputs.pb", _outputs(names))
+
+
+@lru_cache(maxsize=256)
+def _outputs(names: tuple[tuple[str, bool], ...]) -> bytes:
+    """Ones for each name, three of them where it is a list."""
+    outputs = literals_pb2.LiteralMap()
+    one = literals_pb2.Literal()
+    one.scalar.primitive.integer = 1
+    for name, is_list in names:
+        if is_list:
+            outputs.literals[name].collection.literals.extend([one] * 3)
+        else:
+            outputs.literals[name].CopyFrom(one)
+    return bytes(outputs.SerializeToString())
 
 
 def _place(task: TaskContext) -> str:
