@@ -123,8 +123,7 @@ def retry(change: Change, node: Node, error: RunError, paid_by: ErrorKind, **mor
     """Launch another attempt if the budget allows it, else fail; `more` are fields of the node's event."""
     state = change.state(node.id)
     system = state.system_failures + (paid_by is ErrorKind.SYSTEM)
-    limit = SYSTEM_RETRIES + 1 if paid_by is ErrorKind.SYSTEM else node.max_attempts
-    spent = system if paid_by is ErrorKind.SYSTEM else state.attempt + 1 - system
+    spent, limit = budget(node, state.attempt, system, paid_by)
     if spent < limit:
         state = state._replace(
             attempt=state.attempt + 1, system_failures=system, handle=None, phase_version=0,
@@ -135,6 +134,13 @@ def retry(change: Change, node: Node, error: RunError, paid_by: ErrorKind, **mor
     message = f"[{spent}/{limit}] currentAttempt done. Last Error: {paid_by.name}::{error.message}"
     final = RunError(f"RetriesExhausted|{error.code}", message[:_MESSAGE_LIMIT], ErrorKind.USER)
     outcome.fail(change, node, final, **more)
+
+
+def budget(node: Node, attempt: int, system_failures: int, paid_by: ErrorKind) -> tuple[int, int]:
+    """What the one who pays has spent, this failure included, and how much there is."""
+    if paid_by is ErrorKind.SYSTEM:
+        return system_failures, SYSTEM_RETRIES + 1
+    return attempt + 1 - system_failures, node.max_attempts
 
 
 def duration_text(seconds: float) -> str:

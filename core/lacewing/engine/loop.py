@@ -32,7 +32,6 @@ from lacewing.model.steps import (
     Begin,
     Emit,
     Grown,
-    Instruction,
     Launch,
     Launched,
     Observed,
@@ -306,9 +305,9 @@ def _hint(one: Launched | Observed) -> str:
     return one.node_id if one.element < 0 else element_hint(one.node_id, one.element)
 
 
-def _starts_children(graph: Graph, instructions: Sequence[Instruction]) -> bool:
-    launches = (graph.node(one.node_id) for one in instructions if isinstance(one, Launch))
-    return any(node.task is None and node.kind is not NodeKind.GATE for node in launches)
+def _starts_children(graph: Graph, launches: Sequence[Launch]) -> bool:
+    nodes = (graph.node(one.node_id) for one in launches)
+    return any(node.task is None and node.kind is not NodeKind.GATE for node in nodes)
 
 
 def timer_hint(timer: Timer) -> str:

@@ -16,7 +16,7 @@ from lacewing.model.array import ArrayRun, Element, ElementPhase
 from lacewing.model.cache import CacheStatus
 from lacewing.model.graph import Node
 from lacewing.model.phases import ErrorKind, NodePhase, TaskPhase
-from lacewing.model.run import SYSTEM_RETRIES, NodeRun, RunError
+from lacewing.model.run import NodeRun, RunError
 from lacewing.model.steps import (
     Abort,
     CacheAnswer,
@@ -151,11 +151,8 @@ def _failed(
     if one.handle is not None:
         change.ask(Abort(node.id, one.attempt, one.handle, at))
     system = one.system_failures + (paid_by is ErrorKind.SYSTEM)
-    if paid_by is ErrorKind.SYSTEM:
-        again = system < SYSTEM_RETRIES + 1
-    else:
-        again = paid_by is not None and one.attempt + 1 - system < node.max_attempts
-    if again:
+    spent, limit = attempts.budget(node, one.attempt, system, paid_by or ErrorKind.USER)
+    if paid_by is not None and spent < limit:
         _launch(
             change, node, array, at, Element(one.attempt + 1, system, failures=(*one.failures, error.code))
         )
